@@ -1,0 +1,46 @@
+"""Move a trained LSTM between Keras and PyTorch, file to file, and prove that it still computes the same."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lstm_convert.canonical import LSTM, Activation, Cell, Gates, LeftOut, Model, Origin, Provenance
+    from lstm_convert.convert import Conversion, convert, load, save
+    from lstm_convert.errors import (
+        InvalidFile,
+        LayoutMismatch,
+        LstmConvertError,
+        MissingFramework,
+        UnknownFormat,
+        Unsupported,
+    )
+    from lstm_convert.frameworks.keras.live import from_keras, to_keras
+    from lstm_convert.frameworks.pytorch.live import from_torch, to_torch
+    from lstm_convert.proof import Proof
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "lstm_convert.canonical": ("LSTM", "Activation", "Cell", "Gates", "LeftOut", "Model", "Origin", "Provenance"),
+    "lstm_convert.convert": ("Conversion", "convert", "load", "save"),
+    "lstm_convert.errors": (
+        "InvalidFile", "LayoutMismatch", "LstmConvertError", "MissingFramework", "UnknownFormat", "Unsupported",
+    ),
+    "lstm_convert.frameworks.keras.live": ("from_keras", "to_keras"),
+    "lstm_convert.frameworks.pytorch.live": ("from_torch", "to_torch"),
+    "lstm_convert.proof": ("Proof",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "LSTM", "Activation", "Cell", "Conversion", "Gates", "InvalidFile", "LayoutMismatch", "LeftOut", "LstmConvertError",
+    "MissingFramework", "Model", "Origin", "Proof", "Provenance", "UnknownFormat", "Unsupported", "__version__",
+    "convert", "from_keras", "from_torch", "load", "save", "to_keras", "to_torch",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's module when the name is first asked for, so that importing the package costs nothing."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

@@ -1,0 +1,270 @@
+"""The canonical form: every LSTM with its gates apart, in the order i, f, g, o, whatever file it came from.
+
+One step of a cell, `*` element by element, with `gate` for sigmoid and `candidate`, `output` for tanh unless stated:
+
+    i = gate(W.i x + b.i + U.i h + b_rec.i)          input gate
+    f = gate(W.f x + b.f + U.f h + b_rec.f)          forget gate
+    g = candidate(W.g x + b.g + U.g h + b_rec.g)     candidate; Keras calls it c
+    o = gate(W.o x + b.o + U.o h + b_rec.o)          output gate
+    c = f * c + i * g
+    h = o * output(c), or projection (o * output(c))
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.errors import LayoutMismatch
+
+Array = NDArray[Any]
+
+GATES = "ifgo"
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """Four arrays of one shape, one for each gate; `gates.f` and `gates["f"]` are the forget gate's.
+
+    `numpy.asarray(gates)` gives all of them, (4, …) in the order i, f, g, o.
+    """
+
+    array: Array
+
+    def __post_init__(self) -> None:
+        frozen = self.array.view()
+        frozen.setflags(write=False)
+        object.__setattr__(self, "array", frozen)
+
+    def __getitem__(self, gate: str) -> Array:
+        if len(gate) != 1 or gate not in GATES:
+            raise KeyError(f"{gate!r} is no gate; the gates are i, f, g (the candidate, Keras's c) and o")
+        gate_array: Array = self.array[GATES.index(gate)]
+        return gate_array
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self.array)
+
+    @property
+    def i(self) -> Array:
+        """The input gate's array."""
+        return self["i"]
+
+    @property
+    def f(self) -> Array:
+        """The forget gate's array."""
+        return self["f"]
+
+    @property
+    def g(self) -> Array:
+        """The candidate's array; Keras calls this gate c."""
+        return self["g"]
+
+    @property
+    def o(self) -> Array:
+        """The output gate's array."""
+        return self["o"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all four together, (4, …)."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numbers' type, as the source stored them."""
+        return self.array.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001 (numpy's own signature)
+        return np.array(self.array, dtype=dtype, copy=bool(copy)) if copy else np.asarray(self.array, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation by name, with every number that its name alone would leave open.
+
+    `hard_sigmoid` is clip(slope * x + offset, 0, 1): slope 0.2 before Keras 3, 1/6 from Keras 3 on.
+    """
+
+    name: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{key}={value:.4g}" for key, value in self.parameters.items())
+        return f"{self.name}({numbers})" if numbers else self.name
+
+
+SIGMOID = Activation("sigmoid")
+TANH = Activation("tanh")
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One LSTM cell, one direction. H units, D inputs, P projected; R is P where there is a projection, else H.
+
+    Args:
+        W: input kernels, (4, H, D).
+        U: recurrent kernels, (4, H, R).
+        b: biases of the input side, (4, H), or None.
+        b_rec: biases of the recurrent side, (4, H), or None. PyTorch stores both; their sum is what counts.
+        projection: (P, H), or None.
+        gate: activation of i, f and o.
+        candidate: activation of g.
+        output: activation of c on its way to h.
+
+    Raises:
+        LayoutMismatch: the shapes do not belong together; all that do not are listed.
+    """
+
+    W: Gates
+    U: Gates
+    b: Gates | None = None
+    b_rec: Gates | None = None
+    projection: Array | None = None
+    gate: Activation = SIGMOID
+    candidate: Activation = TANH
+    output: Activation = TANH
+
+    def __post_init__(self) -> None:
+        recurrent = self.units if self.projection is None else self.projection.shape[0]
+        expected = {
+            "W": (4, self.units, self.inputs),
+            "U": (4, self.units, recurrent),
+            "b": (4, self.units),
+            "b_rec": (4, self.units),
+            "projection": (recurrent, self.units),
+        }
+        wrong = [
+            f"{name}: expected {expected[name]}, found {array.shape}"
+            for name, array in self.arrays().items()
+            if array.shape != expected[name]
+        ]
+        if wrong:
+            raise LayoutMismatch("the arrays of this cell do not belong together", wrong)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays this cell has, by the names of its fields, gates together."""
+        fields = {"W": self.W, "U": self.U, "b": self.b, "b_rec": self.b_rec, "projection": self.projection}
+        return {name: np.asarray(value) for name, value in fields.items() if value is not None}
+
+    @property
+    def units(self) -> int:
+        """H, the number of units; Keras says units, PyTorch hidden_size."""
+        return self.W.shape[1]
+
+    @property
+    def inputs(self) -> int:
+        """D, the number of input features."""
+        return self.W.shape[2]
+
+    @property
+    def outputs(self) -> int:
+        """R, the width of h: the projection's where there is one, else H."""
+        return self.U.shape[2]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a layer came from: the layout its arrays were in, and the key of each in the file.
+
+    Args:
+        layout: the name of the layout's row in the table.
+        keys: for each direction, the framework's name of an array and its key in the file.
+    """
+
+    layout: str
+    keys: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class LSTM:
+    """One LSTM layer: one cell, or a forward and a backward one.
+
+    Args:
+        path: its place in the source model, names joined by dots: `inner.deep`; empty where the source is it alone.
+        forward: the cell that reads the sequence from its first step.
+        backward: the cell that reads it from its last step, or None.
+        depth: which layer of a stack of several under one path this is, or None where it stands alone.
+        follows: the layer whose whole output sequence is this one's only input and read by no other, or None.
+        merge: how the two directions are joined: concat, sum, mul, ave, or None for side by side.
+        go_backwards: whether the sequence is read from its end, the output left in the order of reading.
+        return_sequences: whether the output is every step, or the last one alone.
+        return_state: whether the last states are returned too.
+        stateful: whether the states live on from one batch to the next.
+        masked_by: the layer whose mask reaches this one, or None.
+        origin: the layout and keys of its arrays in the source.
+    """
+
+    path: str
+    forward: Cell
+    backward: Cell | None = None
+    depth: int | None = None
+    follows: str | None = None
+    merge: str | None = "concat"
+    go_backwards: bool = False
+    return_sequences: bool = True
+    return_state: bool = False
+    stateful: bool = False
+    masked_by: str | None = None
+    origin: Origin | None = None
+
+    @property
+    def name(self) -> str:
+        """Its path, and its place in the stack where it stands in one: `rnn.l1`."""
+        path = self.path or "lstm"
+        return path if self.depth is None else f"{path}.l{self.depth}"
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """The cells by direction, forward first."""
+        return {"forward": self.forward} | ({"backward": self.backward} if self.backward else {})
+
+    def with_cells(self, cells: Mapping[str, Cell]) -> "LSTM":
+        """Return the same layer with other cells, by direction."""
+        return replace(self, forward=cells["forward"], backward=cells.get("backward"))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An array of the source that belongs to no LSTM."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    purpose: str = "weight"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a model was read from: enough to say which file it was, and which framework's meaning its arrays had."""
+
+    framework: str
+    version: str = ""
+    format: str = ""
+    file: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The LSTM layers of one source, in the model's order.
+
+    Args:
+        layers: the layers.
+        left_out: the arrays of the source that belong to none of them.
+        assumed: what the source did not say and was taken for granted, one sentence each.
+        provenance: where all this came from.
+    """
+
+    layers: tuple[LSTM, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    assumed: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
+
+    def __getitem__(self, name: str) -> LSTM:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(f"no LSTM layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")

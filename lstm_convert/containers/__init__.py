@@ -1,0 +1,42 @@
+"""Containers: bytes to named arrays with attributes, and back. A container never sees a framework's meaning.
+
+Each module offers `sniff(head, path) -> bool` on a file's first bytes, `opened(path)`, a context manager that yields
+`Contents`, and, where it can write, `write(path, contents)`. Nothing in a file is ever executed, and no path from a
+file is ever used as a path.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One array as it lies in a file: shape and dtype are known, the numbers are read when asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[], NDArray[Any]]
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> "Stored":
+        """Return an array that is already in memory as a stored one."""
+        return cls(array.shape, array.dtype, lambda: array)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a container holds: arrays by name in the file's order, and attributes by the path they hang on.
+
+    The file's own attributes and documents (JSON texts and the like) are `attributes[""]`.
+    """
+
+    arrays: Mapping[str, Stored]
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def document(self, name: str) -> Any:
+        """Return the attribute `name` of the file itself, or None."""
+        return self.attributes.get("", {}).get(name)

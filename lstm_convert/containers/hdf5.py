@@ -1,0 +1,139 @@
+"""HDF5 files, read without following anything that leads out of them.
+
+*Source:* h5py 3, docs/high/group.rst (links), docs/high/dataset.rst (external storage, virtual datasets).
+"""
+
+import io
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lstm_convert.containers import Contents, Stored
+from lstm_convert.errors import InvalidFile
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+_DEEPEST_GROUP = 100
+_LARGEST_ATTRIBUTE = 1 << 26
+_LARGEST_COMPRESSION_RATIO = 200
+
+
+def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
+    """Return whether a file's first bytes are those of HDF5."""
+    return head.startswith(SIGNATURE)
+
+
+@contextmanager
+def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
+    """Yield the arrays and attributes of an HDF5 file, both by their path in it.
+
+    Args:
+        path: the file, or its bytes.
+
+    Raises:
+        InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InvalidFile(
+            f"this HDF5 file cannot be opened: {error}", next_step="It may be cut short; copy or download it again."
+        ) from error
+    with file:
+        arrays: dict[str, Stored] = {}
+        attributes: dict[str, dict[str, Any]] = {}
+        try:
+            _collect(file, "", arrays, attributes, around=())
+        except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+            raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
+        yield Contents(arrays, attributes)
+
+
+def write(path: Path | io.BytesIO, contents: Contents) -> None:
+    """Write arrays and attributes, each at its path, as an HDF5 file.
+
+    Args:
+        path: where to, or a buffer.
+        contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
+    """
+    with h5py.File(path, "w") as file:
+        for group, values in contents.attributes.items():
+            if group not in contents.arrays:
+                _set_attributes(file.require_group(group or "/"), values)
+        for name, stored in contents.arrays.items():
+            dataset = file.create_dataset(name, data=stored.read())
+            _set_attributes(dataset, contents.attributes.get(name, {}))
+
+
+def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        target.attrs[key] = np.array([text.encode() for text in value]) if isinstance(value, list) and value else value
+
+
+def _collect(
+    group: h5py.Group,
+    prefix: str,
+    arrays: dict[str, Stored],
+    attributes: dict[str, dict[str, Any]],
+    around: tuple[int, ...],
+) -> None:
+    address = h5py.h5o.get_info(group.id).addr
+    if address in around or len(around) > _DEEPEST_GROUP:
+        raise InvalidFile(f"group {prefix or '/'} contains itself, or is nested more than {_DEEPEST_GROUP} deep")
+    attributes[prefix] = _attributes(group, prefix)
+    for name in group:
+        path = f"{prefix}/{name}" if prefix else name
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise InvalidFile(f"{path} is a link to somewhere else, which is not followed")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _collect(item, path, arrays, attributes, (*around, address))
+        elif isinstance(item, h5py.Dataset):
+            arrays[path] = _stored(item, path)
+            attributes[path] = _attributes(item, path)
+
+
+def _stored(dataset: h5py.Dataset, path: str) -> Stored:
+    """Return a dataset as a stored array, once it is certain that its numbers lie in this file, as many as it says."""
+    if dataset.is_virtual or dataset.external:
+        raise InvalidFile(f"{path} keeps its numbers in another file, which is not opened")
+    shape = dataset.shape
+    if shape is None:
+        raise InvalidFile(f"{path} is an empty dataset without a shape")
+    size, held = math.prod(shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if size > held * (_LARGEST_COMPRESSION_RATIO if dataset.compression else 1):
+        raise InvalidFile(f"{path} claims {shape} {dataset.dtype}, {size} bytes, and the file holds {held} for it")
+
+    def read() -> Any:
+        try:
+            return np.asarray(dataset[()])
+        except OSError as error:
+            raise InvalidFile(
+                f"{path} cannot be read: {error}", next_step="Copy or download the file again."
+            ) from error
+
+    return Stored(tuple(shape), dataset.dtype, read)
+
+
+def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, Any]:
+    """Return an object's attributes, byte strings decoded and arrays of them as lists."""
+    values = {}
+    for name in item.attrs:
+        handle = item.attrs.get_id(name)
+        if math.prod(handle.shape) * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
+            raise InvalidFile(f"attribute {name} of {path or 'the file'} is larger than {_LARGEST_ATTRIBUTE} bytes")
+        values[name] = _decoded(item.attrs[name])
+    return values
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray):
+        return [_decoded(item) for item in value.tolist()]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,63 @@
+"""The zip archive that a `.keras` file is: JSON documents, and an HDF5 file inside.
+
+*Source:* keras 3.15.1, keras/src/saving/saving_lib.py, _save_model_to_fileobj.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lstm_convert.containers import Contents, hdf5, zips
+from lstm_convert.errors import InvalidFile, Unsupported
+
+DOCUMENTS = ("metadata.json", "config.json")
+WEIGHTS = "model.weights.h5"
+
+_SPLIT_WEIGHTS = "model.weights.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Return whether a file is a zip archive with Keras's documents."""
+    return head.startswith(zips.START) and any(name in DOCUMENTS for name in zips.names(path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Contents]:
+    """Yield the arrays of the HDF5 file inside, and the JSON texts as documents.
+
+    Raises:
+        InvalidFile: the archive is damaged or has no weights.
+        Unsupported: its weights are stored in another form.
+    """
+    with zips.opened(path) as archive:
+        if WEIGHTS not in archive.members:
+            if _SPLIT_WEIGHTS in archive.members or "model.weights.npz" in archive.members:
+                raise Unsupported(
+                    "its weights are split or pickled inside the archive",
+                    [f"expected {WEIGHTS}, found {', '.join(archive.members)}"],
+                    "Save it again with model.save(path), or its weights with model.save_weights('x.weights.h5').",
+                )
+            raise InvalidFile("it has no weights", [f"expected {WEIGHTS}, found {', '.join(archive.members)}"])
+        documents = {name: bytes(archive.read(name)).decode() for name in DOCUMENTS if name in archive.members}
+        with hdf5.opened(io.BytesIO(archive.read(WEIGHTS))) as weights:
+            root = {**weights.attributes.get("", {}), **documents}
+            yield Contents(weights.arrays, {**weights.attributes, "": root})
+
+
+def write(path: Path, contents: Contents) -> None:
+    """Write the documents and, as an HDF5 file inside, the arrays with their attributes.
+
+    Args:
+        path: where to.
+        contents: the documents are the file's own attributes.
+    """
+    weights = io.BytesIO()
+    inner = {group: values for group, values in contents.attributes.items() if group}
+    hdf5.write(weights, Contents(contents.arrays, inner))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in DOCUMENTS:
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), str(contents.document(name)))
+        archive.writestr(zipfile.ZipInfo(WEIGHTS, _EPOCH), weights.getvalue())

@@ -1,0 +1,134 @@
+"""NumPy's .npz: a zip archive of .npy files. A member `__metadata__.npy` may hold a JSON text about all of them.
+
+*Source:* NumPy 2.4, numpy/lib/format.py (the .npy format, versions 1.0 and 2.0).
+"""
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from lstm_convert.containers import Contents, Stored, zips
+from lstm_convert.containers.raw import byte_count, little_endian
+from lstm_convert.errors import InvalidFile, Unsupported
+
+SUFFIX = ".npy"
+METADATA = "__metadata__"
+READ_HEADER: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+NO_HEADER = (MemoryError, SyntaxError, TokenError, TypeError)
+"""What NumPy raises beside ValueError on headers that are no Python literal."""
+WRITABLE_KINDS = "biufcSU"
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Tell whether a file is a zip archive of .npy files and nothing else."""
+    return head.startswith(zips.START) and all(name.endswith(SUFFIX) for name in zips.names(path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Contents]:
+    """Open an .npz file; the text in its `__metadata__`, if it has one, is `attributes[""]["__metadata__"]`.
+
+    Yields:
+        The arrays, mapped where they are stored as they are.
+
+    Raises:
+        InvalidFile: the archive is damaged, or an array is of Python objects, which would have to be unpickled.
+    """
+    with zips.opened(path) as archive:
+        arrays = {name.removesuffix(SUFFIX): _stored(archive, name) for name in archive.members}
+        metadata = arrays.pop(METADATA, None)
+        yield Contents(arrays, {"": {METADATA: _text(metadata.read())}} if metadata else {})
+
+
+def _stored(archive: zips.Archive, name: str) -> Stored:
+    shape, fortran_order, dtype, start = _header(archive, name)
+    size = math.prod(shape) * dtype.itemsize
+    if start + size != archive.members[name].size:
+        found = archive.members[name].size - start
+        raise InvalidFile(f"{name} should have {size} bytes of {dtype}{shape}, has {found}", next_step=zips.COPY_AGAIN)
+
+    def read() -> NDArray[Any]:
+        content = archive.checked(name)
+        if size == 0:
+            return np.empty(shape, dtype)
+        flat = np.frombuffer(content, dtype, math.prod(shape), start)
+        return flat.reshape(shape, order="F" if fortran_order else "C")
+
+    return Stored(shape, dtype, read)
+
+
+def _header(archive: zips.Archive, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return an array's shape, order, dtype and where its numbers begin in the member."""
+    with zips.refusing(name), archive.stream(name) as file:
+        version = npy.read_magic(file)
+        if version not in READ_HEADER:
+            raise InvalidFile(f"{name} has version {version} of the .npy format; versions 1.0 and 2.0 are read")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers written by Python 2 are read as well
+            try:
+                shape, fortran_order, dtype = READ_HEADER[version](file)
+            except NO_HEADER as error:
+                raise InvalidFile(f"the header of {name} is damaged ({error!s:.200})") from error
+        start = file.tell()
+    if dtype.hasobject or dtype.fields is not None:
+        raise InvalidFile(
+            f"{name} is an array of {'Python objects' if dtype.hasobject else 'records'}, which is not read",
+            next_step="Save plain numbers: numpy.savez(path, name=numpy.asarray(values, dtype=float)).",
+        )
+    if any(size < 0 for size in shape):
+        raise InvalidFile(f"{name} has the shape {shape}")
+    return shape, fortran_order, dtype, start
+
+
+def _text(metadata: NDArray[Any]) -> str:
+    if metadata.dtype.kind == "U" and metadata.shape == ():
+        return str(metadata)
+    if metadata.dtype == np.uint8:
+        return metadata.tobytes().decode("utf-8", "replace")
+    raise InvalidFile(f"{METADATA} should be one text, is {metadata.dtype}{metadata.shape}")
+
+
+def write(path: Path, contents: Contents) -> None:
+    """Write the arrays in their own order, uncompressed, one in memory at a time; equal contents give equal files.
+
+    Args:
+        path: the file, replaced if it is there.
+        contents: arrays by name. Of the attributes, only `attributes[""]["__metadata__"]`, a text, has a place.
+
+    Raises:
+        Unsupported: an array's type cannot be told in a .npy file, or its name is taken.
+    """
+    arrays = dict(contents.arrays)
+    if METADATA in arrays:
+        raise Unsupported(f"the name {METADATA} is kept for a text about the arrays", next_step="Rename the array.")
+    metadata = contents.document(METADATA)
+    if metadata is not None:
+        arrays[METADATA] = Stored.of(np.array(metadata))
+    zips.write(path, [_member(name, stored) for name, stored in arrays.items()])
+
+
+def _member(name: str, stored: Stored) -> zips.NewMember:
+    if stored.dtype.kind not in WRITABLE_KINDS:
+        raise Unsupported(
+            f"{name} is of type {stored.dtype}, which a .npy file cannot name",
+            next_step="Write .lstm.safetensors instead.",
+        )
+    header = io.BytesIO()
+    little = stored.dtype.newbyteorder("<")
+    npy.write_array_header_1_0(
+        header, {"descr": npy.dtype_to_descr(little), "fortran_order": False, "shape": stored.shape}
+    )
+    size = len(header.getvalue()) + byte_count(stored)
+    return zips.NewMember(f"{name}{SUFFIX}", size, lambda: [header.getvalue(), little_endian(stored)])

@@ -1,0 +1,196 @@
+"""Zip archives of arrays: all members checked before any is read, stored ones read in place, written reproducibly."""
+
+import mmap
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
+
+from lstm_convert.errors import InvalidFile
+
+START = b"PK\x03\x04"
+ALIGNMENT = 64
+
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+ZIP64_EXTRA_BYTES = 20
+PADDING_EXTRA = struct.Struct("<2sH")
+NEEDS_ZIP64 = 2**30
+"""A member this large gets 64-bit sizes; zipfile itself would want them at 2 GiB, less a margin."""
+
+ENCRYPTED = 0x1
+BOMB_BYTES, BOMB_RATIO = 2**26, 100
+"""A member larger than this that claims to have been compressed by more than this is taken for a bomb."""
+
+BROKEN = (ArithmeticError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)
+"""What zipfile raises on damaged archives."""
+
+COPY_AGAIN = "Copy or download the file again."
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member as it lies in the archive: its data begin at `start`; `stored` says that they are uncompressed."""
+
+    name: str
+    size: int
+    stored: bool
+    start: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An open archive, its members by name in the archive's order."""
+
+    members: Mapping[str, Member]
+    zip: zipfile.ZipFile
+    map: mmap.mmap
+
+    def stream(self, name: str) -> IO[bytes]:
+        """Open a member for reading from its beginning."""
+        with refusing(name):
+            return self.zip.open(name)
+
+    def read(self, name: str) -> memoryview:
+        """Return a member's bytes: a view of the file where they are stored as they are, else the decompressed copy."""
+        member = self.members[name]
+        if member.stored:
+            return memoryview(self.map)[member.start : member.start + member.size]
+        with refusing(name):
+            return memoryview(self.zip.read(name))
+
+    def checked(self, name: str) -> memoryview:
+        """Return a member's bytes after comparing them with their checksum."""
+        content = self.read(name)
+        if zlib.crc32(content) != self.members[name].crc:
+            raise InvalidFile(f"the member {name} does not have the checksum it states", next_step=COPY_AGAIN)
+        return content
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn what zipfile raises on a damaged archive into InvalidFile."""
+    try:
+        yield
+    except InvalidFile:
+        raise
+    except BROKEN as error:
+        raise InvalidFile(f"{what}: the zip archive is damaged ({error})", next_step=COPY_AGAIN) from error
+
+
+def names(path: Path) -> list[str]:
+    """Return the names of an archive's members; of a truncated one, whose directory at the end is gone, the first."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [info.filename for info in archive.infolist() if not info.is_dir()]
+    except BROKEN:
+        return [_first_name(path)]
+
+
+def _first_name(path: Path) -> str:
+    with path.open("rb") as file:
+        header = file.read(LOCAL_HEADER.size)
+        length = LOCAL_HEADER.unpack(header)[-2] if len(header) == LOCAL_HEADER.size else 0
+        return file.read(length).decode("utf-8", "replace")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """Open an archive after checking its directory.
+
+    Yields:
+        The archive. What its members' bytes are viewed by keeps the file mapped for as long as it is used.
+
+    Raises:
+        InvalidFile: the archive is damaged or contradicts itself: two members of one name, members that overlap or lie
+            outside the file, a size that is not the size, encryption, a bomb.
+    """
+    with path.open("rb") as file:
+        with refusing("its directory"):
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            with refusing("its directory"):
+                archive = zipfile.ZipFile(file)
+                members = _members(archive, mapped)
+            with archive:
+                yield Archive(members, archive, mapped)
+        finally:
+            with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+                mapped.close()
+
+
+def _members(archive: zipfile.ZipFile, mapped: mmap.mmap) -> dict[str, Member]:
+    members: dict[str, Member] = {}
+    ends: list[tuple[int, int, str]] = [(archive.start_dir, len(mapped), "the directory")]
+    for info in archive.infolist():
+        member = _member(info, mapped)
+        if member.name in members:
+            raise InvalidFile(f"two members have the name {member.name}")
+        members[member.name] = member
+        ends.append((info.header_offset, member.start + info.compress_size, member.name))
+    for (_, end, name), (start, _, following) in pairwise(sorted(ends)):
+        if end > start:
+            raise InvalidFile(f"the member {name} reaches into {following}", next_step=COPY_AGAIN)
+    return {name: member for name, member in members.items() if not name.endswith("/")}
+
+
+def _member(info: zipfile.ZipInfo, mapped: mmap.mmap) -> Member:
+    """Check one entry of the directory against the member's own header, and return where its data are."""
+    signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(mapped, info.header_offset)
+    if signature != START or method != info.compress_type:
+        raise InvalidFile(f"the directory and the header of {info.filename} differ", next_step=COPY_AGAIN)
+    if (flags | info.flag_bits) & ENCRYPTED:
+        raise InvalidFile(f"the member {info.filename} is encrypted", next_step="Decrypt the archive first.")
+    stored = info.compress_type == zipfile.ZIP_STORED
+    if stored and info.file_size != info.compress_size:
+        raise InvalidFile(f"the member {info.filename} is stored as it is, yet has two sizes", next_step=COPY_AGAIN)
+    if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
+        raise InvalidFile(
+            f"the member {info.filename} would grow from {info.compress_size} to {info.file_size} bytes",
+            next_step="If that is right, store the archive without compression: unzip it, then zip -0 -r.",
+        )
+    start = info.header_offset + LOCAL_HEADER.size + name_length + extra_length
+    return Member(info.filename, info.file_size, stored, start, info.CRC)
+
+
+@dataclass(frozen=True)
+class NewMember:
+    """A member to be written: its size is known, its bytes are made when their turn comes."""
+
+    name: str
+    size: int
+    chunks: Callable[[], Iterable[bytes | memoryview]]
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "NewMember":
+        """Return a small member whose bytes are known."""
+        return cls(name, len(content), lambda: [content])
+
+
+def write(path: Path, members: Iterable[NewMember]) -> None:
+    """Write members one by one, uncompressed, their data aligned to 64 bytes; equal members give an equal file."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            info = zipfile.ZipInfo(member.name)  # dated 1980-01-01, whenever it is written
+            info.create_system = 3  # the same bytes on every system
+            info.file_size = member.size
+            large = member.size >= NEEDS_ZIP64
+            header = LOCAL_HEADER.size + len(member.name.encode()) + ZIP64_EXTRA_BYTES * large
+            info.extra = _padding(archive.start_dir + header)
+            with archive.open(info, "w", force_zip64=large) as target:
+                for chunk in member.chunks():
+                    target.write(chunk)
+
+
+def _padding(start: int) -> bytes:
+    """Return an extra field that moves data from `start` to the next multiple of the alignment.
+
+    *Source:* torch 2.13, caffe2/serialize/inline_container.cc pads in the same way, with a field named `FB`.
+    """
+    length = -(start + PADDING_EXTRA.size) % ALIGNMENT
+    return PADDING_EXTRA.pack(b"FB", length) + b"Z" * length

@@ -1,0 +1,275 @@
+"""Load, save and convert: find who knows a file, read it whole or not at all, write it whole or not at all."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_convert.canonical import Model
+from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported
+from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
+from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.proof import Proof, prove
+
+PathLike = str | os.PathLike[str]
+
+_LARGEST_ARCHITECTURE = 1 << 28
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did.
+
+    Args:
+        source: the model as it was read.
+        result: the model as the written file has it.
+        target: the file written.
+        format: what kind of file that is.
+        usage: how to use what was written, a line a layer or module.
+        proof: how far the two are apart.
+    """
+
+    source: Model
+    result: Model
+    target: Path
+    format: str
+    usage: tuple[str, ...]
+    proof: Proof
+
+
+def load(path: PathLike, *, config: PathLike | None = None, recurrent_activation: str | None = None) -> Model:
+    """Return the LSTM layers of a file, gates apart, whatever wrote it. No framework is needed and nothing is executed.
+
+    Args:
+        path: the file; what it is, its first bytes say.
+        config: the architecture, JSON or YAML, that belongs to a weights-only file.
+        recurrent_activation: the gates' activation, where neither the file nor `config` states it.
+
+    Returns:
+        The model, its arrays in the numbers' type of the file.
+
+    Raises:
+        UnknownFormat: it is no file of a known kind.
+        InvalidFile: it is damaged, contradicts itself, or has no LSTM.
+        LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
+        Unsupported: it does not say what it computes, or holds what is not read.
+    """
+    path = Path(path)
+    with _about(path):
+        options = ReadOptions(_architecture(config), recurrent_activation)
+        model, entry = _read(path, options)
+        _check(model)
+        file = replace(
+            model.provenance, format=model.provenance.format or entry.name,
+            file=model.provenance.file or path.name, sha256=model.provenance.sha256 or _sha256(path),
+        )  # fmt: skip
+        return replace(model, provenance=file)
+
+
+def save(
+    model: Model,
+    path: PathLike,
+    *,
+    stack: bool = False,
+    rename: Mapping[str, str] | None = None,
+    allow: Iterable[str] = (),
+    force: bool = False,
+) -> None:
+    """Write a model to a file, in the kind that the file's ending asks for; whole, or not at all.
+
+    Args:
+        model: the layers.
+        path: where to; the ending says what: `.keras`, `.weights.h5`, `.h5`, `.pt`, `.safetensors`, `.npz` …
+        stack: whether consecutive layers of one size become one multi-layer module where the target has such.
+        rename: old path to new path, for layers or whole prefixes of paths.
+        allow: what the target cannot state and the caller's own code takes over: `hard_sigmoid`.
+        force: whether an existing file is replaced.
+
+    Raises:
+        UnknownFormat: nothing is written under this ending.
+        Unsupported: the target cannot hold some layer exactly; each reason is listed.
+        InvalidFile: the file exists, or cannot be written.
+    """
+    path = Path(path)
+    with _about(path):
+        _write(model, path, _write_options(path, stack=stack, rename=rename, allow=allow), force=force)
+
+
+def convert(
+    source: PathLike,
+    target: PathLike,
+    *,
+    config: PathLike | None = None,
+    recurrent_activation: str | None = None,
+    stack: bool = False,
+    rename: Mapping[str, str] | None = None,
+    allow: Iterable[str] = (),
+    force: bool = False,
+) -> Conversion:
+    """Convert a file to another, read the result back, and prove that it computes the same.
+
+    Args:
+        source: the file to read, as in `load`.
+        target: the file to write, as in `save`.
+        config: as in `load`.
+        recurrent_activation: as in `load`.
+        stack: as in `save`.
+        rename: as in `save`.
+        allow: as in `save`.
+        force: as in `save`.
+
+    Returns:
+        What was read, what was written, and how far the two are apart.
+
+    Raises:
+        LstmConvertError: as `load` and `save` raise; the target is then as it was.
+    """
+    source, target = Path(source), Path(target)
+    with _about(target):
+        options = _write_options(target, stack=stack, rename=rename, allow=allow)
+        _check_free(target, force=force)
+    model = load(source, config=config, recurrent_activation=recurrent_activation)
+    with _about(target):
+        result, proof = _write(model, target, options, force=force)
+    entry, _ = for_writing(target)
+    return Conversion(model, result, target, entry.name, tuple(entry.adapter.usage(model, options)), proof)
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Put the file that an error is about in front of it."""
+    try:
+        yield
+    except LstmConvertError as error:
+        raise error.about(path) from error
+
+
+def _read(path: Path, options: ReadOptions) -> tuple[Model, Format]:
+    refusal: LstmConvertError | None = None
+    for entry in candidates(path):
+        with entry.opener.opened(path) as contents:
+            if entry.adapter.recognises(contents):
+                return entry.adapter.read(contents, options), entry
+            refusal = _no_lstm(entry.name, list(contents.arrays))
+    raise refusal or InvalidFile("holds nothing that is known")
+
+
+def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
+    found = ", ".join(keys[:10]) + (", …" if keys[10:] else "") if keys else "no arrays"
+    return InvalidFile(f"has no LSTM ({kind})", [f"found {found}"], "Nothing was written.")
+
+
+def _check(model: Model) -> None:
+    """Refuse a model without layers, or with numbers that are none."""
+    if not model.layers:
+        raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
+    broken = [
+        f"{layer.name} ({direction}) {name}: {count} of {array.size} numbers are NaN or infinite"
+        for layer in model.layers
+        for direction, cell in layer.cells.items()
+        for name, array in cell.arrays().items()
+        if (count := array.size - np.count_nonzero(np.isfinite(array)))
+    ]
+    if broken:
+        raise InvalidFile(
+            "has weights that are not numbers", broken, "The training diverged; take an earlier checkpoint."
+        )
+
+
+def _architecture(config: PathLike | None) -> Any:
+    if config is None:
+        return None
+    path = Path(config)
+    with _about(path):
+        try:
+            if path.stat().st_size > _LARGEST_ARCHITECTURE:
+                raise InvalidFile(f"is larger than {_LARGEST_ARCHITECTURE} bytes, too large for an architecture")
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidFile(f"cannot be read: {error}") from error
+        try:
+            return json.loads(text)
+        except ValueError:
+            from lstm_convert import yaml_text  # noqa: PLC0415 (a JSON architecture needs no YAML)
+
+            return yaml_text.parsed(text)
+
+
+def _write_options(path: Path, *, stack: bool, rename: Mapping[str, str] | None, allow: Iterable[str]) -> WriteOptions:
+    allowed = frozenset(allow)
+    if unknown := allowed - set(ALLOWABLE):
+        raise Unsupported(
+            f"cannot be allowed: {', '.join(sorted(unknown))}", [f"expected one of {', '.join(ALLOWABLE)}"]
+        )
+    return WriteOptions(for_writing(path)[1], stack, dict(rename or {}), allowed)
+
+
+def _check_free(path: Path, *, force: bool) -> None:
+    if path.is_dir():
+        raise InvalidFile("is a folder", next_step="Name a file.")
+    if path.exists() and not force:
+        raise InvalidFile("exists already", next_step="Use another name, or --force to replace it.")
+    if not path.parent.is_dir():
+        raise InvalidFile(f"lies in a folder that does not exist: {path.parent}", next_step="Make the folder first.")
+
+
+def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> tuple[Model, Proof]:
+    """Write to a temporary file, read it back, prove it, and only then give it its name."""
+    _check_free(path, force=force)
+    entry, extension = for_writing(path)
+    if reasons := [reason for layer in model.layers for reason in entry.adapter.refusals(layer, options)]:
+        raise Unsupported(
+            f"cannot hold this model exactly as {entry.name}",
+            reasons,
+            "The canonical form (.npz, .lstm.safetensors) holds more.",
+        )
+    contents = entry.adapter.write(model, options)
+    with _replacing(path, extension) as temporary:
+        entry.opener.write(temporary, contents)
+        with entry.opener.opened(temporary) as written:
+            result = entry.adapter.read(written, ReadOptions())
+        return result, prove(model, result)
+
+
+@contextmanager
+def _replacing(path: Path, extension: str) -> Iterator[Path]:
+    """Yield a temporary file beside a path, and put it in the path's place if all goes well."""
+    try:
+        handle, name = tempfile.mkstemp(extension, f".{path.name}.", path.parent)
+    except OSError as error:
+        raise InvalidFile(
+            f"cannot be written: {error.strerror}", next_step="Choose a folder you may write to."
+        ) from error
+    temporary = Path(name)
+    try:
+        os.close(handle)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise InvalidFile(
+            f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
+        ) from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

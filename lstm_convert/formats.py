@@ -1,0 +1,178 @@
+"""The kinds of file: how each is known, who opens it, who understands it, and what it is called when written.
+
+Modules are named, not imported: what a file does not need is never loaded.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from lstm_convert.errors import InvalidFile, UnknownFormat
+
+_HEAD = 64
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Args:
+        name: what people call it.
+        container: the module under `containers/` that knows its bytes.
+        framework: the module under `frameworks/` that knows its names.
+        extensions: the endings under which it is written, longest meaning first; none where it is only read.
+        read_as: the endings under which it is found.
+        checked: the versions whose files the tests read, or whose framework opens what is written.
+    """
+
+    name: str
+    container: str
+    framework: str
+    read_as: tuple[str, ...]
+    extensions: tuple[str, ...] = ()
+    checked: str = ""
+
+    @property
+    def opener(self) -> ModuleType:
+        """The container's module."""
+        return import_module(f"lstm_convert.containers.{self.container}")
+
+    @property
+    def adapter(self) -> ModuleType:
+        """The framework's module."""
+        return import_module(f"lstm_convert.frameworks.{self.framework}")
+
+
+FORMATS = (
+    Format(
+        "Keras HDF5, model or weights",
+        container="hdf5",
+        framework="keras",
+        read_as=(".h5", ".hdf5", ".keras"),
+        extensions=(".h5", ".hdf5"),
+        checked="Keras 1.2.2, 2.2.0, 2.3.1, tf.keras 2.12 to 2.15, Keras 3.0.5, 3.15.1",
+    ),
+    Format(
+        "Keras weights",
+        container="hdf5",
+        framework="keras",
+        read_as=(".weights.h5",),
+        extensions=(".weights.h5",),
+        checked="tf.keras 2.12 to 2.15, Keras 3.0.5, 3.15.1",
+    ),
+    Format(
+        "Keras weights, sharded",
+        container="weights_json",
+        framework="keras",
+        read_as=(".weights.json",),
+        checked="Keras 3.15.1",
+    ),
+    Format(
+        "Keras model",
+        container="keras_zip",
+        framework="keras",
+        read_as=(".keras",),
+        extensions=(".keras",),
+        checked="tf.keras 2.13 to 2.15, Keras 3.0.5, 3.15.1",
+    ),
+    Format(
+        "PyTorch checkpoint",
+        container="torch_zip",
+        framework="pytorch",
+        read_as=(".pt", ".pth", ".bin", ".ckpt"),
+        extensions=(".pt", ".pth", ".bin", ".ckpt"),
+        checked="PyTorch 2.13.0",
+    ),
+    Format(
+        "PyTorch checkpoint before 1.6",
+        container="torch_legacy",
+        framework="pytorch",
+        read_as=(".pt", ".pth"),
+        checked="PyTorch 2.13.0",
+    ),
+    Format(
+        "canonical, per gate",
+        container="safetensors",
+        framework="per_gate",
+        read_as=(".lstm.safetensors",),
+        extensions=(".lstm.safetensors",),
+        checked="safetensors 0.8",
+    ),
+    Format(
+        "canonical, per gate",
+        container="npz",
+        framework="per_gate",
+        read_as=(".npz",),
+        extensions=(".npz",),
+        checked="NumPy 2",
+    ),
+    Format(
+        "PyTorch safetensors",
+        container="safetensors",
+        framework="pytorch",
+        read_as=(".safetensors",),
+        extensions=(".safetensors",),
+        checked="PyTorch 2.13.0, safetensors 0.8",
+    ),
+)
+
+ALLOWABLE = ("hard_sigmoid",)
+
+
+def candidates(path: Path) -> list[Format]:
+    """Return the kinds a file may be, by its first bytes and never by its name alone.
+
+    Args:
+        path: an existing file.
+
+    Raises:
+        InvalidFile: it cannot be read.
+        UnknownFormat: it is of no kind that is known.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise InvalidFile(f"cannot be read: {error.strerror or error}") from error
+    if found := [entry for entry in FORMATS if entry.opener.sniff(head, path)]:
+        return found
+    raise UnknownFormat(
+        "is no file of a known kind",
+        [f"expected one of {', '.join(dict.fromkeys(entry.name for entry in FORMATS))}", f"found {head[:8]!r}"],
+        "See `lstm-convert formats` for what is read.",
+    )
+
+
+def for_writing(path: Path) -> tuple[Format, str]:
+    """Return the kind of file that a name asks for, and the ending that says so.
+
+    Args:
+        path: where to write; of several endings that fit, the longest counts.
+
+    Raises:
+        UnknownFormat: no kind is written under this ending.
+    """
+    endings = {extension: entry for entry in FORMATS for extension in entry.extensions}
+    fitting = [extension for extension in endings if path.name.endswith(extension)]
+    if not fitting:
+        raise UnknownFormat(
+            "has an ending under which nothing is written",
+            [f"expected one of {', '.join(endings)}"],
+            "Choose one of these.",
+        )
+    longest = max(fitting, key=len)
+    return endings[longest], longest
+
+
+def support() -> list[dict[str, str]]:
+    """Return the table of what is read and written, a row a kind of file."""
+    return [
+        {
+            "kind": entry.name,
+            "read": " ".join(entry.read_as),
+            "written": " ".join(entry.extensions) or "no",
+            "checked with": entry.checked,
+        }
+        for entry in FORMATS
+    ]

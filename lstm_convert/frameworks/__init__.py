@@ -1,0 +1,83 @@
+"""Adapters: a framework's names and settings to canonical layers and back. An adapter never sees a gate.
+
+Each offers `recognises(contents)` and `read(contents, options)`, and, where it can write, `refusals(layer, options)`,
+`write(model, options)` and `usage(model, options)`, which says how to use what was written. What lies where in an array
+is the table's to say.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lstm_convert.canonical import LSTM
+from lstm_convert.errors import Unsupported
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user adds to a file that does not say it all.
+
+    Args:
+        architecture: the decoded architecture document that belongs to a weights-only file.
+        recurrent_activation: the gates' activation where nothing states it.
+    """
+
+    architecture: Any = None
+    recurrent_activation: str | None = None
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How the user wants a file written.
+
+    Args:
+        extension: the kind of file, `.keras`, `.weights.h5` …, where a framework has several.
+        stack: whether consecutive layers of one size become one multi-layer module.
+        rename: old path to new path, for layers or whole prefixes.
+        allow: what the target cannot state and the user takes over: `hard_sigmoid`.
+    """
+
+    extension: str = ""
+    stack: bool = False
+    rename: Mapping[str, str] = field(default_factory=dict)
+    allow: frozenset[str] = frozenset()
+
+
+def not_plain(layer: LSTM) -> Iterator[str]:
+    """Yield what sets a layer apart from an LSTM that every framework has, one reason a line."""
+    if layer.backward and layer.merge != "concat":
+        yield f"{layer.name}: merge_mode={layer.merge!r}; only 'concat' is written yet"
+    if layer.go_backwards:
+        yield f"{layer.name}: go_backwards=True; only layers that read forwards are written yet"
+    if layer.masked_by:
+        yield f"{layer.name}: a mask from {layer.masked_by!r} reaches it; masked steps are not written yet"
+
+
+def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
+    """Return layers under new paths.
+
+    Args:
+        layers: the layers.
+        rename: old path or prefix of a path to new one; an empty new one takes the prefix away.
+
+    Raises:
+        Unsupported: an old path is no layer's, or two layers would have one name.
+    """
+    layers = tuple(layers)
+    if unused := [old for old in rename if not any(_moved(layer.path, {old: ""}) != layer.path for layer in layers)]:
+        paths = ", ".join(layer.path for layer in layers)
+        raise Unsupported("no layer has the path to be renamed", [f"{old}: there are {paths}" for old in unused])
+    moved = [replace(layer, path=_moved(layer.path, rename)) for layer in layers]
+    names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
+    if len(set(names.values())) < len(layers):
+        raise Unsupported("two layers would have one name", [f"{old} as {new}" for old, new in names.items()])
+    return tuple(replace(layer, follows=names.get(layer.follows) if layer.follows else None) for layer in moved)
+
+
+def _moved(path: str, rename: Mapping[str, str]) -> str:
+    for old, new in rename.items():
+        if path == old:
+            return new
+        if path.startswith(f"{old}."):
+            return f"{new}.{path.removeprefix(f'{old}.')}" if new else path.removeprefix(f"{old}.")
+    return path

@@ -1,0 +1,271 @@
+"""A Keras architecture: the JSON that says which layers a model has, how they are joined and what each is set to.
+
+Spellings of all ages are read: Keras 1 (`output_dim`, `inner_activation`, a Sequential whose config is a list), Keras 2
+and tf.keras (`inbound_nodes` as lists), Keras 3 (`keras_history` inside serialised arguments).
+
+Source: keras 1.2.2, 2.2.0, 2.15.0, 3.15.1: keras/engine/topology.py, keras/src/models/functional.py (get_config)
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from lstm_convert.errors import InvalidFile
+
+RECURRENT_CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
+CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+
+_DEEPEST_NESTING = 50
+_MOST_LAYERS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One layer, wrapper or model of an architecture.
+
+    Args:
+        name: the layer's own name.
+        path: its names from the outermost model inwards, joined by dots.
+        class_name: its Keras class.
+        config: its settings.
+        trainable: its own flag, and whether every model around it is trainable too.
+        inputs: for each call of it, the (name, output number) pairs it was called on.
+        given_mask: whether a call of it was handed a mask by name.
+        children: the layers of a model, the wrapped layer of a wrapper.
+    """
+
+    name: str
+    path: str
+    class_name: str
+    config: Mapping[str, Any]
+    trainable: tuple[bool, bool]
+    inputs: tuple[tuple[tuple[str, int], ...], ...] = ()
+    given_mask: bool = False
+    children: tuple["Node", ...] = ()
+
+    @property
+    def is_model(self) -> bool:
+        """Whether this is a model with layers of its own, not a wrapper or a layer."""
+        return bool(self.children) and not any(attribute in self.config for attribute in WRAPPED_ATTRIBUTES)
+
+    def child(self, name: str) -> "Node":
+        """Return the layer of this model with a given name."""
+        for child in self.children:
+            if child.name == name:
+                return child
+        raise InvalidFile(f"the architecture refers to a layer {name!r} that {self.path or 'the model'} does not have")
+
+    def walk(self) -> Iterator["Node"]:
+        """Yield this node and all below it, in the model's order."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """One recurrent cell as an architecture states it.
+
+    Args:
+        kind: LSTM, GRU, SimpleRNN, or the class Keras names where it is another.
+        config: the settings of the layer or cell.
+        trainable: the flags that decide its place in a flat list of weights.
+        place: where saved state keeps it below its layer's own group: `("forward_layer", "cell")`.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    trainable: tuple[bool, bool]
+    place: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RecurrentSpec:
+    """One recurrent layer as an architecture states it: one cell, two directions of it, or a stack of cells."""
+
+    node: Node
+    cells: tuple[CellSpec, ...]
+    bidirectional: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse(document: Any) -> Node:
+    """Return the tree of layers that an architecture describes.
+
+    Args:
+        document: the decoded JSON or YAML of `to_json()`, `to_yaml()`, `model_config` or `config.json`.
+
+    Raises:
+        InvalidFile: it is not an architecture, or is nested too deeply.
+    """
+    if not isinstance(document, Mapping) or "class_name" not in document:
+        raise InvalidFile("this is no Keras architecture: expected an object with class_name and config")
+    root = _node(document, path=(), outer_trainable=True, depth=0)
+    if sum(1 for _ in root.walk()) > _MOST_LAYERS:
+        raise InvalidFile(f"the architecture has more than {_MOST_LAYERS} layers")
+    return root
+
+
+def recurrent_layers(node: Node) -> list[RecurrentSpec]:
+    """Return the recurrent layers at and below a node, in the model's order."""
+    if spec := _recurrent(node):
+        return [spec]
+    return [spec for child in node.children for spec in recurrent_layers(child)]
+
+
+def activation_name(value: Any) -> str:
+    """Return the name by which a config states an activation, whatever form it has there."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        config = value.get("config")
+        return str(config) if isinstance(config, str) else str(value.get("class_name"))
+    return "linear"
+
+
+def _config_of(config: Any) -> Mapping[str, Any]:
+    return config if isinstance(config, Mapping) else {}
+
+
+def _layer_documents(class_name: str, config: Any) -> Sequence[Any]:
+    """Return the layers that a model's config lists; Keras 1's Sequential is that list itself."""
+    if isinstance(config, list) and class_name == "Sequential":
+        return config
+    layers = _config_of(config).get("layers")
+    return layers if isinstance(layers, list) else []
+
+
+def _node(document: Any, path: tuple[str, ...], *, outer_trainable: bool, depth: int, name: str = "") -> Node:
+    if depth > _DEEPEST_NESTING:
+        raise InvalidFile(f"the architecture is nested more than {_DEEPEST_NESTING} models deep")
+    if not isinstance(document, Mapping) or not isinstance(document.get("class_name"), str):
+        raise InvalidFile(f"a layer of {'.'.join(path) or 'the model'} has no class_name in the architecture")
+    class_name, config = document["class_name"], document.get("config")
+    own_trainable = bool(_config_of(config).get("trainable", True))
+    own_name = name or str(_config_of(config).get("name") or document.get("name") or class_name.lower())
+    here = (*path, own_name) if depth else ()
+    documents = _layer_documents(class_name, config)
+    wrapped = [_config_of(config).get(attribute) for attribute in WRAPPED_ATTRIBUTES]
+    trainable = outer_trainable and own_trainable
+    children = [_node(child, here, outer_trainable=trainable, depth=depth + 1) for child in documents]
+    children += [
+        _node(child, here[:-1], outer_trainable=trainable, depth=depth + 1, name=own_name)
+        for child in wrapped
+        if isinstance(child, Mapping)
+    ]
+    return Node(
+        name=own_name,
+        path=".".join(here),
+        class_name=class_name,
+        config=_config_of(config),
+        trainable=(trainable, own_trainable),
+        inputs=_calls(document.get("inbound_nodes")),
+        given_mask=_mentions_mask(document.get("inbound_nodes")),
+        children=tuple(_chained(children) if class_name == "Sequential" else children),
+    )
+
+
+def _chained(children: list[Node]) -> list[Node]:
+    """Return a Sequential's layers, each called once on the one before it."""
+    followers = [replace(node, inputs=(((before.name, 0),),)) for before, node in pairwise(children)]
+    return children[:1] + followers
+
+
+def _calls(inbound_nodes: Any) -> tuple[tuple[tuple[str, int], ...], ...]:
+    return tuple(tuple(references(call)) for call in inbound_nodes) if isinstance(inbound_nodes, list) else ()
+
+
+def _mentions_mask(value: Any) -> bool:
+    """Return whether a call's serialised arguments hold a mask that refers to some layer's output."""
+    if isinstance(value, Mapping):
+        return any(_mentions_mask(item) or (key == "mask" and any(references(item))) for key, item in value.items())
+    return isinstance(value, list) and any(map(_mentions_mask, value))
+
+
+def references(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield the (layer name, output number) pairs that a serialised argument refers to, in order."""
+    if depth > _DEEPEST_NESTING:
+        raise InvalidFile("the architecture's inbound_nodes are nested too deeply")
+    if isinstance(value, Mapping):
+        history = _config_of(value.get("config")).get("keras_history")
+        for item in [history] if history is not None else value.values():
+            yield from references(item, depth + 1)
+    elif isinstance(value, list):
+        if len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int) and isinstance(value[2], int):  # noqa: PLR2004 (name, node, output)
+            yield value[0], value[2]
+            value = value[3:]
+        for item in value:
+            yield from references(item, depth + 1)
+
+
+def _recurrent(node: Node) -> RecurrentSpec | None:
+    """Return what a node is as a recurrent layer, or None where it is none."""
+    if node.class_name in RECURRENT_CLASSES:
+        cell = _cell(node.class_name, node, node.config, ("cell",))
+        return RecurrentSpec(node, (cell,), options=_options(node.config))
+    if node.class_name == "RNN":
+        return RecurrentSpec(node, tuple(_rnn_cells(node)), options=_options(node.config))
+    if node.class_name == "Bidirectional":
+        return _bidirectional(node)
+    if node.class_name == "TimeDistributed" and node.children and (inner := _recurrent(node.children[0])):
+        return replace(inner, node=node, cells=_inside("layer", inner))
+    return None
+
+
+def _bidirectional(node: Node) -> RecurrentSpec | None:
+    """Return a Bidirectional's two cells; without a `backward_layer`, the backward one is set as the forward."""
+    layers = [_recurrent(child) for child in node.children]
+    forward, backward = (layers[0], layers[-1]) if layers else (None, None)
+    if forward is None or backward is None:
+        return None
+    cells = _inside("forward_layer", forward) + _inside("backward_layer", backward)
+    return RecurrentSpec(
+        node, cells, bidirectional=True, options={**forward.options, "merge": node.config.get("merge_mode", "concat")}
+    )
+
+
+def _inside(attribute: str, spec: RecurrentSpec) -> tuple[CellSpec, ...]:
+    return tuple(replace(cell, place=(attribute, *cell.place)) for cell in spec.cells)
+
+
+def _cell(kind: str, node: Node, config: Mapping[str, Any], place: tuple[str, ...]) -> CellSpec:
+    own = bool(config.get("trainable", True))
+    return CellSpec(kind, config, (node.trainable[0] and own, own), place)
+
+
+def _rnn_cells(node: Node) -> Iterator[CellSpec]:
+    """Yield the cell of RNN(cell), or those of RNN([cell, cell, …]) from the bottom up."""
+    document = _config_of(node.config.get("cell"))
+    stacked = _config_of(document.get("config")).get("cells")
+    if not isinstance(stacked, list):
+        yield _cell(_cell_kind(document), node, _config_of(document.get("config")), ("cell",))
+        return
+    components: Counter[str] = Counter()
+    for cell in map(_config_of, stacked):
+        component = snake_case(str(cell.get("class_name")))
+        repeat = f"_{components[component]}" if components[component] else ""
+        components[component] += 1
+        yield _cell(_cell_kind(cell), node, _config_of(cell.get("config")), ("cell", "cells", component + repeat))
+
+
+def _cell_kind(document: Mapping[str, Any]) -> str:
+    class_name = str(document.get("class_name"))
+    return CELL_CLASSES.get(class_name, class_name)
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recurrent layer's config says beyond its cell, by the names of the canonical fields."""
+    names = ("go_backwards", "return_sequences", "return_state", "stateful")
+    return {name: bool(config.get(name, False)) for name in names}
+
+
+def snake_case(class_name: str) -> str:
+    """Return a class's name as saved state spells it: `TimeDistributed` is `time_distributed`, `LSTMCell` `lstm_cell`.
+
+    *Source:* keras 3.15.1, keras/src/utils/naming.py, to_snake_case.
+    """
+    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()

@@ -1,0 +1,83 @@
+"""What a Keras file cannot say of a layer that came from elsewhere, kept beside its weights for the way back.
+
+Keras stores one bias where others store two: the sum stands where Keras reads it, the two stand here. So does the name
+of the layer in its source. A keepsake whose biases no longer add up to the file's is out of date, and not used.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstm_convert.canonical import LSTM, Cell, Gates, Origin
+from lstm_convert.containers import Contents, Stored
+from lstm_convert.errors import InvalidFile
+from lstm_convert.layout import pack_arrays
+from lstm_convert.table import KERAS_3
+
+GROUP = "lstm_convert"
+
+
+def owns(key: str) -> bool:
+    """Return whether an array of a file is a keepsake."""
+    return key.startswith(f"{GROUP}/")
+
+
+def kept(layers: Iterable[LSTM]) -> Contents:
+    """Return what is to be kept of some layers: two biases, and their place in the source.
+
+    Args:
+        layers: the layers as they are written.
+    """
+    arrays = {
+        f"{GROUP}/{layer.name}/{direction}/{name}": Stored.of(np.asarray(gates))
+        for layer in layers
+        for direction, cell in layer.cells.items()
+        if cell.b_rec is not None
+        for name, gates in (("b", cell.b), ("b_rec", cell.b_rec))
+        if gates is not None
+    }
+    places = {
+        layer.name: {"path": layer.path, "depth": layer.depth, "layout": layer.origin.layout if layer.origin else ""}
+        for layer in layers
+    }
+    return Contents(arrays, {GROUP: {"layers": json.dumps(places)}})
+
+
+def restored(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
+    """Return layers with what the file keeps of them put back.
+
+    Args:
+        contents: the file.
+        layers: its layers, as Keras's own part of the file has them.
+
+    Raises:
+        InvalidFile: the keepsake is damaged.
+    """
+    text = contents.attributes.get(GROUP, {}).get("layers")
+    try:
+        places = json.loads(text) if text else {}
+        return tuple(_restored(contents, layer, places.get(layer.name)) for layer in layers)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
+
+
+def _restored(contents: Contents, layer: LSTM, place: dict[str, Any] | None) -> LSTM:
+    if place is None:
+        return layer
+    cells = {name: _with_biases(contents, f"{GROUP}/{layer.name}/{name}", cell) for name, cell in layer.cells.items()}
+    origin = Origin(str(place["layout"]), layer.origin.keys if layer.origin else ())
+    depth = None if place["depth"] is None else int(place["depth"])
+    return replace(layer.with_cells(cells), path=str(place["path"]), depth=depth, origin=origin)
+
+
+def _with_biases(contents: Contents, group: str, cell: Cell) -> Cell:
+    stored = {name: contents.arrays.get(f"{group}/{name}") for name in ("b", "b_rec")}
+    gates = {name: Gates(np.asarray(array.read())) for name, array in stored.items() if array is not None}
+    if not gates or cell.b is None:
+        return cell
+    candidate = replace(cell, b=gates.get("b"), b_rec=gates.get("b_rec"))
+    same = np.array_equal(pack_arrays(KERAS_3, candidate).arrays["bias"], pack_arrays(KERAS_3, cell).arrays["bias"])
+    return candidate if same else cell

@@ -1,0 +1,53 @@
+"""Where a Keras file keeps its recurrent cells: what the readers of both storage forms return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lstm_convert.containers import Stored
+from lstm_convert.frameworks.keras.architecture import CellSpec, Node, RecurrentSpec
+from lstm_convert.layout import Layout
+
+# Units of the gates side by side, by the kind of recurrent layer: its kernel has this many columns a unit.
+GATE_COUNTS = {4: "LSTM", 3: "GRU", 1: "SimpleRNN"}
+
+
+@dataclass(frozen=True)
+class LocatedCell:
+    """One cell's arrays as a file keeps them.
+
+    Args:
+        keys: the framework's name of each array and its key in the file.
+        layout: the row that these names belong to, or None where only the version can tell.
+    """
+
+    keys: Mapping[str, str]
+    layout: Layout | None = None
+
+
+@dataclass(frozen=True)
+class LocatedLayer:
+    """One recurrent layer of a file, its cells in the order of its specification."""
+
+    spec: RecurrentSpec
+    cells: tuple[LocatedCell, ...]
+
+
+def kind_by_shape(kernel: Stored, recurrent: Stored) -> str:
+    """Return which kind of recurrent cell two arrays are by their shapes alone, or "" where they are none."""
+    if len(kernel.shape) != 2 or len(recurrent.shape) != 2 or kernel.shape[1] != recurrent.shape[1]:  # noqa: PLR2004 (matrices)
+        return ""
+    units, columns = recurrent.shape
+    return GATE_COUNTS.get(columns // units, "") if units and columns % units == 0 else ""
+
+
+def unstated(path: str, kinds: tuple[str, ...], *, bidirectional: bool) -> RecurrentSpec:
+    """Return the specification of a layer that a weights-only file shows but says nothing about.
+
+    Args:
+        path: its path in the model, as far as the file shows it.
+        kinds: the kind of each of its cells.
+        bidirectional: whether two cells are two directions, not a stack.
+    """
+    node = Node(path.rpartition(".")[2], path, kinds[0], {}, (True, True))
+    cells = tuple(CellSpec(kind, {}, (True, True), ()) for kind in kinds)
+    return RecurrentSpec(node, cells, bidirectional=bidirectional, options={})

@@ -1,0 +1,292 @@
+"""PyTorch state dicts: which keys are an LSTM's, and what they are called when one is written.
+
+A state dict says nothing of batch_first and dropout; both leave the weights as they are.
+
+Source: torch 2.13.0, torch/nn/modules/rnn.py
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from lstm_convert.bundle import Bundle
+from lstm_convert.canonical import LSTM, SIGMOID, Cell, LeftOut, Model, Origin, Provenance
+from lstm_convert.containers import Contents, Stored
+from lstm_convert.errors import LayoutMismatch, Unsupported
+from lstm_convert.frameworks import ReadOptions, WriteOptions, not_plain, renamed
+from lstm_convert.layout import Layout, pack_arrays, unpack
+from lstm_convert.table import PYTORCH, PYTORCH_CELL
+
+_ARRAYS = "|".join(PYTORCH.names(projection=True))
+_KEY = re.compile(rf"(?:(?P<path>.*)[./])?(?P<array>{_ARRAYS})(?:_l(?P<depth>\d+)(?P<reverse>_reverse)?)?")
+# A weight stored as something it is computed from: weight_norm old and new, fastai's WeightDropout, quantisation.
+_PARAMETRISED = {
+    re.compile(rf".*\b({_ARRAYS})(_l\d+)?(_reverse)?_[gv]"): "weight_norm",
+    re.compile(rf".*\bparametrizations\.({_ARRAYS})(_l\d+)?(_reverse)?\.original\d*"): "a parametrization",
+    re.compile(rf".*\b({_ARRAYS})(_l\d+)?(_reverse)?_(orig|u)"): "spectral_norm or pruning",
+    re.compile(rf".*\b({_ARRAYS})(_l\d+)?(_reverse)?_raw"): "weight dropout",
+    re.compile(r".*\b_all_weight_values\..*"): "dynamic quantisation",
+}
+_WRAPPERS = ("_orig_mod",)
+_GATES_TIMES_UNITS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+
+
+@dataclass
+class _Module:
+    """The recurrent arrays under one path: for each layer and direction, the name of an array and its key."""
+
+    cells: dict[tuple[int | None, bool], dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def depths(self) -> list[int | None]:
+        return sorted({depth for depth, _ in self.cells}, key=lambda depth: -1 if depth is None else depth)
+
+
+def recognises(contents: Contents) -> bool:
+    """Return whether a container may hold a state dict; any named arrays may."""
+    return bool(contents.arrays) or bool(contents.attributes)
+
+
+def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (every adapter's read has both)
+    """Return the LSTM modules of a state dict or checkpoint.
+
+    Args:
+        contents: the arrays by key; levels of nested dicts are joined by `/`.
+        options: nothing in them concerns a state dict.
+
+    Returns:
+        The model: one layer for each layer of each nn.LSTM, one for each nn.LSTMCell, in the file's order.
+
+    Raises:
+        LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
+        Unsupported: weights are stored in a form that is not read.
+    """
+    _refuse_parametrised(contents)
+    modules = _modules(contents)
+    lstms = {path: module for path, module in modules.items() if _kind(contents, module) == "LSTM"}
+    shortened = _shortened(list(lstms))
+    problems: list[str] = []
+    layers = [layer for path, module in lstms.items() for layer in _layers(contents, shortened[path], module, problems)]
+    if problems:
+        raise LayoutMismatch("its LSTM weights are not complete or do not fit together", problems)
+    used = {key for module in lstms.values() for cell in module.cells.values() for key in cell.values()}
+    return Model(tuple(layers), tuple(_left_out(contents, used)), provenance=Provenance("pytorch"))
+
+
+def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
+    """Yield why nn.LSTM cannot compute a layer exactly; nothing where it can, or where the user takes it over."""
+    yield from not_plain(layer)
+    for direction, cell in layer.cells.items():
+        stated = replace(cell, gate=SIGMOID) if cell.gate.name in options.allow else cell
+        for reason in layout_of(layer).refusals(stated):
+            allowable = "; --allow hard_sigmoid if your own module computes it" if "hard_sigmoid" in reason else ""
+            yield f"{layer.name} ({direction}): {reason}{allowable}"
+        if cell.projection is not None:
+            yield f"{layer.name} ({direction}): a projection to {cell.outputs}; projections are not written yet"
+    if layer.backward and layer.backward.units != layer.forward.units:
+        units = f"{layer.forward.units} and {layer.backward.units}"
+        yield f"{layer.name}: {units} units in its two directions; nn.LSTM has one size for both"
+
+
+def write(model: Model, options: WriteOptions) -> Contents:
+    """Return a state dict that nn.LSTM loads.
+
+    Args:
+        model: the layers.
+        options: `stack`, `rename`.
+
+    Returns:
+        The arrays by key: `<path>.weight_ih_l0`, `_reverse` for the backward half.
+    """
+    arrays: dict[str, Stored] = {}
+    for layer in as_written(model.layers, options):
+        row = layout_of(layer)
+        for direction, cell in zip(row.directions, layer.cells.values(), strict=False):
+            for name, array in pack_arrays(row, cell).arrays.items():
+                key = row.key.format(array=name, depth=layer.depth or 0, direction=direction)
+                arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(np.ascontiguousarray(array))
+    return Contents(arrays)
+
+
+def usage(model: Model, options: WriteOptions) -> list[str]:
+    """Return how to use what was written, a line a module: the module to make, and what to take from its output."""
+    layers = as_written(model.layers, options)
+    lines = []
+    for path in dict.fromkeys(layer.path for layer in layers):
+        module = [layer for layer in layers if layer.path == path]
+        name = f"{path}: " if path else ""
+        lines.append(f"{name}{constructor(module)}")
+        if not module[-1].return_sequences:
+            last = "torch.cat([h_n[-2], h_n[-1]], -1)" if module[-1].backward else "output[:, -1]"
+            lines.append(f"{name}the source returns the last step alone: {last}")
+    return lines
+
+
+def constructor(module: Sequence[LSTM]) -> str:
+    """Return the call that makes the module which some layers of one path are loaded into."""
+    arguments = ", ".join(
+        str(value) if name in ("input_size", "hidden_size") else f"{name}={value}"
+        for name, value in settings(module).items()
+    )
+    return f"nn.LSTMCell({arguments})" if is_cell(module[0]) else f"nn.LSTM({arguments}, batch_first=True)"
+
+
+def settings(module: Sequence[LSTM]) -> dict[str, int | bool]:
+    """Return the arguments of that call, leaving out those at their defaults."""
+    first = module[0].forward
+    chosen = {
+        "num_layers": (len(module), 1),
+        "bias": (first.b is not None or first.b_rec is not None, True),
+        "bidirectional": (module[0].backward is not None, False),
+        "proj_size": (0 if first.projection is None else first.outputs, 0),
+    }
+    sizes: dict[str, int | bool] = {"input_size": first.inputs, "hidden_size": first.units}
+    return sizes | {name: value for name, (value, default) in chosen.items() if value != default}
+
+
+def as_written(layers: tuple[LSTM, ...], options: WriteOptions) -> tuple[LSTM, ...]:
+    """Return layers under the paths and depths they are written with."""
+    return renamed(stacked(layers) if options.stack else layers, options.rename)
+
+
+def stacked(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
+    """Return layers with each run of them that one multi-layer nn.LSTM computes under the path of its first."""
+    joined: list[LSTM] = []
+    first_of: dict[str, LSTM] = {}
+    depths: dict[str, int] = {}
+    for layer in layers:
+        below = next((earlier for earlier in layers if earlier.name == layer.follows), None)
+        if below is None or not _same_size(below, layer):
+            first_of[layer.name], depths[layer.name] = layer, 0
+        else:
+            first_of[layer.name], depths[layer.name] = first_of[below.name], depths[below.name] + 1
+    tall = {first_of[name].name for name, depth in depths.items() if depth}
+    for layer in layers:
+        first = first_of[layer.name]
+        if first.name in tall:
+            depth = depths[layer.name]
+            follows = f"{first.path or 'lstm'}.l{depth - 1}" if depth else layer.follows
+            joined.append(replace(layer, path=first.path, depth=depth, follows=follows))
+        else:
+            joined.append(layer)
+    return tuple(joined)
+
+
+def _same_size(below: LSTM, above: LSTM) -> bool:
+    """Return whether one nn.LSTM can hold both: the same units, directions, biases and numbers' type."""
+    if list(below.cells) != list(above.cells) or below.path == above.path:
+        return False
+    signature = [
+        [
+            (cell.units, cell.outputs, cell.W.dtype, cell.b is None and cell.b_rec is None)
+            for cell in layer.cells.values()
+        ]
+        for layer in (below, above)
+    ]
+    return signature[0] == signature[1] and above.forward.inputs == len(below.cells) * below.forward.outputs
+
+
+def layout_of(layer: LSTM) -> Layout:
+    """Return the layout to write: a cell's where the layer was an nn.LSTMCell, else nn.LSTM's."""
+    return PYTORCH_CELL if is_cell(layer) else PYTORCH
+
+
+def is_cell(layer: LSTM) -> bool:
+    """Return whether a layer came from an nn.LSTMCell and can go back to one."""
+    was_cell = layer.origin is not None and layer.origin.layout == PYTORCH_CELL.name
+    return was_cell and layer.depth is None and layer.backward is None
+
+
+def _refuse_parametrised(contents: Contents) -> None:
+    keys = [*contents.arrays, *(key for key, values in contents.attributes.items() if "opaque" in values)]
+    reasons = [f"{key}: {what}" for key in keys for pattern, what in _PARAMETRISED.items() if pattern.fullmatch(key)]
+    if reasons:
+        raise Unsupported(
+            "it stores LSTM weights as something they are computed from",
+            reasons,
+            "Remove the parametrization in PyTorch (torch.nn.utils.remove_weight_norm and its kind) and save again.",
+        )
+
+
+def _modules(contents: Contents) -> dict[str, _Module]:
+    modules: dict[str, _Module] = {}
+    for key in contents.arrays:
+        if match := _KEY.fullmatch(key):
+            depth = None if match["depth"] is None else int(match["depth"])
+            cell = modules.setdefault(match["path"] or "", _Module()).cells.setdefault(
+                (depth, bool(match["reverse"])), {}
+            )
+            cell[match["array"]] = key
+    return modules
+
+
+def _kind(contents: Contents, module: _Module) -> str:
+    """Return which recurrent module some arrays are by the shape of the recurrent weights; an LSTM where it is missing."""
+    for cell in module.cells.values():
+        if "weight_hr" in cell:
+            return "LSTM"
+        shape = contents.arrays[cell["weight_hh"]].shape if "weight_hh" in cell else ()
+        if len(shape) == 2 and shape[1] and shape[0] % shape[1] == 0:  # noqa: PLR2004 (a matrix)
+            return _GATES_TIMES_UNITS.get(shape[0] // shape[1], "")
+    return "LSTM"
+
+
+def _shortened(paths: list[str]) -> dict[str, str]:
+    """Return each path without what only wraps the model: a checkpoint's dicts, DataParallel's and compile's names."""
+    split = {path: path.rsplit("/", 1) if "/" in path else ["", path] for path in paths}
+    one_dict = len({outer for outer, _ in split.values()}) == 1
+    plain = {path: inner if one_dict else f"{outer}.{inner}".strip("./") for path, (outer, inner) in split.items()}
+    names = {
+        path: [part for part in re.split(r"[./]", inner) if part not in _WRAPPERS] for path, inner in plain.items()
+    }
+    if all(parts[:1] == ["module"] for parts in names.values()):
+        names = {path: parts[1:] for path, parts in names.items()}
+    return {path: ".".join(parts) for path, parts in names.items()}
+
+
+def _layers(contents: Contents, path: str, module: _Module, problems: list[str]) -> Iterator[LSTM]:
+    depths = module.depths
+    expected = [None] if depths[0] is None else list(range(len(depths)))
+    if depths != expected:
+        problems.append(f"{path or 'the module'}: expected layers {expected}, found {depths}")
+        return
+    follows = None
+    for depth in depths:
+        row = PYTORCH_CELL if depth is None else PYTORCH
+        cells = []
+        for reverse in (False, True):
+            keys = module.cells.get((depth, reverse), {})
+            if not keys and not reverse:
+                problems.append(f"{path or 'the module'}: layer {depth} has a reverse direction and no forward one")
+            if keys and (cell := _cell(contents, row, keys, problems)):
+                cells.append((cell, keys))
+        if cells:
+            layer = LSTM(
+                path,
+                cells[0][0],
+                cells[1][0] if len(cells) > 1 else None,
+                depth=depth if len(depths) > 1 else None,
+                follows=follows,
+                origin=Origin(row.name, tuple(keys for _, keys in cells)),
+            )
+            follows = layer.name
+            yield layer
+
+
+def _cell(contents: Contents, row: Layout, keys: Mapping[str, str], problems: list[str]) -> Cell | None:
+    arrays: dict[str, Any] = {name: contents.arrays[key].read() for name, key in keys.items()}
+    try:
+        return unpack(row, Bundle(row.name, arrays, keys=keys))
+    except LayoutMismatch as error:
+        problems += error.details
+        return None
+
+
+def _left_out(contents: Contents, used: set[str]) -> Iterator[LeftOut]:
+    for key, stored in contents.arrays.items():
+        if key not in used:
+            purpose = "optimizer state" if "optim" in key.partition("/")[0] and "/" in key else "weight"
+            yield LeftOut(key, stored.shape, str(stored.dtype), purpose)
