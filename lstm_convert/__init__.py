@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstm_convert.canonical import LSTM, Activation, Cell, Gates, LeftOut, Model, Origin, Provenance
-    from lstm_convert.convert import Conversion, convert, load, save
+    from lstm_convert.conversion import Conversion, convert, load, save
     from lstm_convert.errors import (
         InvalidFile,
         LayoutMismatch,
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "lstm_convert.canonical": ("LSTM", "Activation", "Cell", "Gates", "LeftOut", "Model", "Origin", "Provenance"),
-    "lstm_convert.convert": ("Conversion", "convert", "load", "save"),
+    "lstm_convert.conversion": ("Conversion", "convert", "load", "save"),
     "lstm_convert.errors": (
         "InvalidFile", "LayoutMismatch", "LstmConvertError", "MissingFramework", "UnknownFormat", "Unsupported",
     ),

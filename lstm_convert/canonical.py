@@ -10,7 +10,7 @@ One step of a cell, `*` element by element, with `gate` for sigmoid and `candida
     h = o * output(c), or projection (o * output(c))
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,9 @@ from lstm_convert.errors import LayoutMismatch
 Array = NDArray[Any]
 
 GATES = "ifgo"
+
+# The arrays whose shapes say what the sizes are; all others have to follow.
+_SIZED_BY = {"W": ("4", "units", "inputs"), "projection": ("outputs", "units")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Gates:
 
     def __getitem__(self, gate: str) -> Array:
         if len(gate) != 1 or gate not in GATES:
-            raise KeyError(f"{gate!r} is no gate; the gates are i, f, g (the candidate, Keras's c) and o")
+            raise KeyError(f"{gate!r} is no gate; the gates are i, f, g (the candidate, elsewhere called c) and o")
         gate_array: Array = self.array[GATES.index(gate)]
         return gate_array
 
@@ -128,6 +131,11 @@ class Cell:
     output: Activation = TANH
 
     def __post_init__(self) -> None:
+        self._raise_if(
+            f"{name}: expected ({', '.join(axes)}), found {array.shape}"
+            for name, array in self.arrays().items()
+            if (axes := _SIZED_BY.get(name)) and array.ndim != len(axes)
+        )
         recurrent = self.units if self.projection is None else self.projection.shape[0]
         expected = {
             "W": (4, self.units, self.inputs),
@@ -136,13 +144,15 @@ class Cell:
             "b_rec": (4, self.units),
             "projection": (recurrent, self.units),
         }
-        wrong = [
+        self._raise_if(
             f"{name}: expected {expected[name]}, found {array.shape}"
             for name, array in self.arrays().items()
             if array.shape != expected[name]
-        ]
-        if wrong:
-            raise LayoutMismatch("the arrays of this cell do not belong together", wrong)
+        )
+
+    def _raise_if(self, wrong: Iterable[str]) -> None:
+        if details := list(wrong):
+            raise LayoutMismatch("the arrays of this cell do not belong together", details)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays this cell has, by the names of its fields, gates together."""

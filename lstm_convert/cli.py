@@ -5,15 +5,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lstm_convert import __version__
+
 if TYPE_CHECKING:
     from lstm_convert.canonical import LSTM, LeftOut, Model
-    from lstm_convert.convert import Conversion
+    from lstm_convert.conversion import Conversion
 
 COULD_NOT = 2
 INTERRUPTED = 130
@@ -72,7 +73,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the a
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("lstm_convert"), prog_name="lstm-convert")
+@click.version_option(__version__, prog_name="lstm-convert")
 def _commands() -> None:
     """Move a trained LSTM between Keras and PyTorch, file to file, and prove that it still computes the same."""
 
@@ -82,7 +83,7 @@ def _commands() -> None:
 @_json_option
 def info(source: Path, config: Path | None, recurrent_activation: str | None, *, as_json: bool) -> None:
     """Show the LSTM layers of a file: sizes, activations, and where each array came from."""
-    from lstm_convert.convert import load  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.conversion import load  # noqa: PLC0415 (--help stays fast)
 
     model = load(source, config=config, recurrent_activation=recurrent_activation)
     if as_json:
@@ -118,7 +119,7 @@ def convert(
     as_json: bool,
 ) -> None:
     """Convert SOURCE to TARGET, whose ending says what it is to be, and prove that both compute the same."""
-    from lstm_convert.convert import convert as run  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.conversion import convert as run  # noqa: PLC0415 (--help stays fast)
 
     done = run(
         source,
@@ -173,13 +174,19 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def _print_arrays(layer: "LSTM") -> None:
-    """Print where each canonical array of a layer came from."""
+    """Print where each canonical array of a layer came from, and which gate lies where in it."""
+    from lstm_convert.layout import whereabouts  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.table import LAYOUTS  # noqa: PLC0415
+
     for position, (direction, cell) in enumerate(layer.cells.items()):
-        shapes = {name: "x".join(map(str, array.shape[1:])) for name, array in cell.arrays().items()}
+        gates = {name: array.shape[1:] for name, array in cell.arrays().items() if name != "projection"}
+        shapes = {name: "x".join(map(str, shape)) for name, shape in gates.items()}
         keys = layer.origin.keys[position] if layer.origin and layer.origin.keys else {}
         click.echo(f"  {direction}: one gate is " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
+        width = max(map(len, keys.values()), default=0)
         for name, key in keys.items():
-            click.echo(f"    {name:<18} {key}")
+            gates = whereabouts(LAYOUTS[layer.origin.layout], name, cell.units) if layer.origin else ""
+            click.echo(f"    {key:<{width}}  {gates}".rstrip())
 
 
 def _print_conversion(source: Path, done: "Conversion") -> None:

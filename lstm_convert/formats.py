@@ -10,7 +10,7 @@ from types import ModuleType
 
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
-_HEAD = 64
+_HEAD = 512
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Format:
 
     Args:
         name: what people call it.
+        magic: the bytes it may begin with, so that no container is imported in vain; the container then looks closer.
         container: the module under `containers/` that knows its bytes.
         framework: the module under `frameworks/` that knows its names.
         extensions: the endings under which it is written, longest meaning first; none where it is only read.
@@ -27,6 +28,7 @@ class Format:
     """
 
     name: str
+    magic: tuple[bytes, ...]
     container: str
     framework: str
     read_as: tuple[str, ...]
@@ -44,9 +46,14 @@ class Format:
         return import_module(f"lstm_convert.frameworks.{self.framework}")
 
 
+_HDF5 = (b"\x89HDF",)
+_ZIP = (b"PK",)
+_ANY = (b"",)
+
 FORMATS = (
     Format(
         "Keras HDF5, model or weights",
+        magic=_HDF5,
         container="hdf5",
         framework="keras",
         read_as=(".h5", ".hdf5", ".keras"),
@@ -55,6 +62,7 @@ FORMATS = (
     ),
     Format(
         "Keras weights",
+        magic=_HDF5,
         container="hdf5",
         framework="keras",
         read_as=(".weights.h5",),
@@ -63,6 +71,7 @@ FORMATS = (
     ),
     Format(
         "Keras weights, sharded",
+        magic=_ANY,
         container="weights_json",
         framework="keras",
         read_as=(".weights.json",),
@@ -70,6 +79,7 @@ FORMATS = (
     ),
     Format(
         "Keras model",
+        magic=_ZIP,
         container="keras_zip",
         framework="keras",
         read_as=(".keras",),
@@ -78,6 +88,7 @@ FORMATS = (
     ),
     Format(
         "PyTorch checkpoint",
+        magic=_ZIP,
         container="torch_zip",
         framework="pytorch",
         read_as=(".pt", ".pth", ".bin", ".ckpt"),
@@ -86,6 +97,7 @@ FORMATS = (
     ),
     Format(
         "PyTorch checkpoint before 1.6",
+        magic=_ANY,
         container="torch_legacy",
         framework="pytorch",
         read_as=(".pt", ".pth"),
@@ -93,6 +105,7 @@ FORMATS = (
     ),
     Format(
         "canonical, per gate",
+        magic=_ANY,
         container="safetensors",
         framework="per_gate",
         read_as=(".lstm.safetensors",),
@@ -101,6 +114,7 @@ FORMATS = (
     ),
     Format(
         "canonical, per gate",
+        magic=_ZIP,
         container="npz",
         framework="per_gate",
         read_as=(".npz",),
@@ -109,6 +123,7 @@ FORMATS = (
     ),
     Format(
         "PyTorch safetensors",
+        magic=_ANY,
         container="safetensors",
         framework="pytorch",
         read_as=(".safetensors",),
@@ -135,8 +150,9 @@ def candidates(path: Path) -> list[Format]:
             head = file.read(_HEAD)
     except OSError as error:
         raise InvalidFile(f"cannot be read: {error.strerror or error}") from error
-    if found := [entry for entry in FORMATS if entry.opener.sniff(head, path)]:
-        return found
+    for entry in FORMATS:
+        if head.startswith(entry.magic) and entry.opener.sniff(head, path):
+            return [other for other in FORMATS if other.container == entry.container]
     raise UnknownFormat(
         "is no file of a known kind",
         [f"expected one of {', '.join(dict.fromkeys(entry.name for entry in FORMATS))}", f"found {head[:8]!r}"],
@@ -176,3 +192,10 @@ def support() -> list[dict[str, str]]:
         }
         for entry in FORMATS
     ]
+
+
+def support_markdown() -> str:
+    """Return the same table as Markdown, as the README has it."""
+    header, *rows = [list(support()[0]), *(list(row.values()) for row in support())]
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

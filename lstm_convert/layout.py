@@ -151,6 +151,32 @@ class Layout:
         return activation in self._known(role)
 
 
+def whereabouts(row: Layout, stored: str, units: int) -> str:
+    """Return in words which gates lie where in one stored array.
+
+    Args:
+        row: the layout.
+        stored: the framework's name of the array within one cell.
+        units: H.
+
+    Returns:
+        `columns 0:16 i, 16:32 f, …` where gates lie side by side, `gate g (c)` where an array is one gate's, else "".
+    """
+    for slot in row.slots.values():
+        names = _stored_names(row, slot)
+        if stored not in names:
+            continue
+        if len(names) > 1:
+            letter = row.gates[names.index(stored)]
+            canonical = _canonical_letter(letter)
+            return f"gate {canonical}" + (f" ({letter})" if letter != canonical else "")
+        axis = next((axis for axis, group in enumerate(slot.groups) if "gate" in group), None)
+        if axis is not None:
+            places = [f"{number * units}:{(number + 1) * units} {letter}" for number, letter in enumerate(row.gates)]
+            return f"{('rows', 'columns')[axis] if len(slot.groups) > 1 else 'numbers'} {', '.join(places)}"
+    return ""
+
+
 def unpack(row: Layout, bundle: Bundle) -> Cell:
     """Return the canonical cell that a bundle holds, its gates apart and in the order i, f, g, o.
 
@@ -235,8 +261,10 @@ def _stored_names(row: Layout, slot: Slot) -> list[str]:
 
 def _present(row: Layout, arrays: Mapping[str, Array]) -> Iterator[tuple[str, Slot]]:
     required = ("W", "U")
+    biases = [slot for slot in (row.bias, row.recurrent_bias) if slot]
     for name, slot in row.slots.items():
-        if name in required or any(stored in arrays for stored in _stored_names(row, slot)):
+        together = biases if slot in biases else [slot]
+        if name in required or any(stored in arrays for each in together for stored in _stored_names(row, each)):
             yield name, slot
 
 

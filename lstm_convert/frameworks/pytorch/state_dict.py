@@ -224,7 +224,7 @@ def _modules(contents: Contents) -> dict[str, _Module]:
 
 
 def _kind(contents: Contents, module: _Module) -> str:
-    """Return which recurrent module some arrays are by the shape of the recurrent weights; an LSTM where it is missing."""
+    """Return which recurrent module some arrays are by the shape of its recurrent weights; LSTM if that is missing."""
     for cell in module.cells.values():
         if "weight_hr" in cell:
             return "LSTM"
