@@ -179,8 +179,8 @@ def _print_arrays(layer: "LSTM") -> None:
     from lstm_convert.table import LAYOUTS  # noqa: PLC0415
 
     for position, (direction, cell) in enumerate(layer.cells.items()):
-        gates = {name: array.shape[1:] for name, array in cell.arrays().items() if name != "projection"}
-        shapes = {name: "x".join(map(str, shape)) for name, shape in gates.items()}
+        one_gate = {name: array.shape[1:] for name, array in cell.arrays().items() if name != "projection"}
+        shapes = {name: "x".join(map(str, shape)) for name, shape in one_gate.items()}
         keys = layer.origin.keys[position] if layer.origin and layer.origin.keys else {}
         click.echo(f"  {direction}: one gate is " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
         width = max(map(len, keys.values()), default=0)
