@@ -169,8 +169,7 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    console = Console(soft_wrap=not sys.stdout.isatty())
-    console.print(table, crop=False, width=None if sys.stdout.isatty() else 400)
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
 
 
 def _print_arrays(layer: "LSTM") -> None:
@@ -182,10 +181,11 @@ def _print_arrays(layer: "LSTM") -> None:
         one_gate = {name: array.shape[1:] for name, array in cell.arrays().items() if name != "projection"}
         shapes = {name: "x".join(map(str, shape)) for name, shape in one_gate.items()}
         keys = layer.origin.keys[position] if layer.origin and layer.origin.keys else {}
+        row = LAYOUTS.get(layer.origin.layout) if layer.origin else None
         click.echo(f"  {direction}: one gate is " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
         width = max(map(len, keys.values()), default=0)
         for name, key in keys.items():
-            gates = whereabouts(LAYOUTS[layer.origin.layout], name, cell.units) if layer.origin else ""
+            gates = whereabouts(row, name, cell.units) if row else ""
             click.echo(f"    {key:<{width}}  {gates}".rstrip())
 
 

@@ -133,6 +133,7 @@ def convert(
     """
     source, target = Path(source), Path(target)
     with _about(target):
+        _check_apart(source, target)
         options = _write_options(target, stack=stack, rename=rename, allow=allow)
         _check_free(target, force=force)
     model = load(source, config=config, recurrent_activation=recurrent_activation)
@@ -163,7 +164,11 @@ def _read(path: Path, options: ReadOptions) -> tuple[Model, Format]:
 
 def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
     found = ", ".join(keys[:10]) + (", …" if keys[10:] else "") if keys else "no arrays"
-    return InvalidFile(f"has no LSTM ({kind})", [f"found {found}"], "Nothing was written.")
+    return InvalidFile(
+        f"has no LSTM ({kind})",
+        [f"expected the weights of an LSTM, found {found}"],
+        "Give a file that holds one; `lstm-convert formats` shows what is read.",
+    )
 
 
 def _check(model: Model) -> None:
@@ -193,30 +198,47 @@ def _architecture(config: PathLike | None) -> Any:
                 raise InvalidFile(f"is larger than {_LARGEST_ARCHITECTURE} bytes, too large for an architecture")
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidFile(f"cannot be read: {error}") from error
+            raise InvalidFile(
+                f"cannot be read: {getattr(error, 'strerror', None) or error}", next_step="Name a readable text file."
+            ) from error
         try:
-            return json.loads(text)
-        except ValueError:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
             from lstm_convert import yaml_text  # noqa: PLC0415 (a JSON architecture needs no YAML)
 
-            return yaml_text.parsed(text)
+            document = yaml_text.parsed(text)
+        if not document:
+            raise InvalidFile("says nothing", next_step="Give what model.to_json() or model.to_yaml() returned.")
+        return document
 
 
 def _write_options(path: Path, *, stack: bool, rename: Mapping[str, str] | None, allow: Iterable[str]) -> WriteOptions:
     allowed = frozenset(allow)
     if unknown := allowed - set(ALLOWABLE):
         raise Unsupported(
-            f"cannot be allowed: {', '.join(sorted(unknown))}", [f"expected one of {', '.join(ALLOWABLE)}"]
+            f"cannot be allowed: {', '.join(sorted(unknown))}",
+            [f"expected one of {', '.join(ALLOWABLE)}"],
+            "Leave it out, or allow one of these.",
         )
     return WriteOptions(for_writing(path)[1], stack, dict(rename or {}), allowed)
 
 
+def _check_apart(source: Path, target: Path) -> None:
+    with suppress(OSError):  # what cannot be looked at is reported by who opens it
+        if source.samefile(target):
+            raise InvalidFile("is the source itself", next_step="Use another name; the source is never replaced.")
+
+
 def _check_free(path: Path, *, force: bool) -> None:
-    if path.is_dir():
+    try:
+        is_folder, exists, has_folder = path.is_dir(), path.exists(), path.parent.is_dir()
+    except OSError as error:
+        raise InvalidFile(f"cannot be written: {error.strerror}", next_step="Use another name.") from error
+    if is_folder:
         raise InvalidFile("is a folder", next_step="Name a file.")
-    if path.exists() and not force:
+    if exists and not force:
         raise InvalidFile("exists already", next_step="Use another name, or --force to replace it.")
-    if not path.parent.is_dir():
+    if not has_folder:
         raise InvalidFile(f"lies in a folder that does not exist: {path.parent}", next_step="Make the folder first.")
 
 
@@ -234,15 +256,16 @@ def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> t
     with _replacing(path, extension) as temporary:
         entry.opener.write(temporary, contents)
         with entry.opener.opened(temporary) as written:
-            result = entry.adapter.read(written, ReadOptions())
+            result = entry.adapter.read(written, ReadOptions(keepsakes=False))
         return result, prove(model, result)
 
 
 @contextmanager
 def _replacing(path: Path, extension: str) -> Iterator[Path]:
-    """Yield a temporary file beside a path, and put it in the path's place if all goes well."""
+    """Yield a temporary file beside a path, and put it in the path's place if all goes well; a link stays a link."""
     try:
-        handle, name = tempfile.mkstemp(extension, f".{path.name}.", path.parent)
+        path = path.resolve()
+        handle, name = tempfile.mkstemp(extension, ".lstm-convert-", path.parent)
     except OSError as error:
         raise InvalidFile(
             f"cannot be written: {error.strerror}", next_step="Choose a folder you may write to."

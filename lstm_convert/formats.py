@@ -149,7 +149,9 @@ def candidates(path: Path) -> list[Format]:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise InvalidFile(f"cannot be read: {error.strerror or error}") from error
+        raise InvalidFile(
+            f"cannot be read: {error.strerror or error}", next_step="Name a file that exists and that you may read."
+        ) from error
     for entry in FORMATS:
         if head.startswith(entry.magic) and entry.opener.sniff(head, path):
             return [other for other in FORMATS if other.container == entry.container]

@@ -26,5 +26,8 @@ def parsed(text: str) -> Any:
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader with one tag more, which makes lists)
-    except yaml.YAMLError as error:
-        raise InvalidFile(f"is neither JSON nor plain YAML: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InvalidFile(
+            f"is neither JSON nor plain YAML: {str(error).splitlines()[0]}",
+            next_step="Give what model.to_json() or model.to_yaml() returned.",
+        ) from error

@@ -6,7 +6,7 @@
 import io
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lstm_convert.errors import InvalidFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+_WHOLE = "Save the model again, so that one file holds all of it."
 _DEEPEST_GROUP = 100
 _LARGEST_ATTRIBUTE = 1 << 26
 _LARGEST_COMPRESSION_RATIO = 200
@@ -61,7 +62,8 @@ def write(path: Path | io.BytesIO, contents: Contents) -> None:
         path: where to, or a buffer.
         contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
     """
-    with h5py.File(path, "w") as file:
+    # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
+    with path.open("w+b") if isinstance(path, Path) else nullcontext(path) as stream, h5py.File(stream, "w") as file:
         for group, values in contents.attributes.items():
             if group not in contents.arrays:
                 _set_attributes(file.require_group(group or "/"), values)
@@ -89,7 +91,7 @@ def _collect(
     for name in group:
         path = f"{prefix}/{name}" if prefix else name
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise InvalidFile(f"{path} is a link to somewhere else, which is not followed")
+            raise InvalidFile(f"{path} is a link to somewhere else, which is not followed", next_step=_WHOLE)
         item = group[name]
         if isinstance(item, h5py.Group):
             _collect(item, path, arrays, attributes, (*around, address))
@@ -101,7 +103,7 @@ def _collect(
 def _stored(dataset: h5py.Dataset, path: str) -> Stored:
     """Return a dataset as a stored array, once it is certain that its numbers lie in this file, as many as it says."""
     if dataset.is_virtual or dataset.external:
-        raise InvalidFile(f"{path} keeps its numbers in another file, which is not opened")
+        raise InvalidFile(f"{path} keeps its numbers in another file, which is not opened", next_step=_WHOLE)
     shape = dataset.shape
     if shape is None:
         raise InvalidFile(f"{path} is an empty dataset without a shape")

@@ -61,4 +61,6 @@ def _named_parts(path: Path) -> set[str]:
         weight_map = json.loads(path.read_bytes())["weight_map"]
         return {name for names in weight_map.values() for name in ([names] if isinstance(names, str) else names)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidFile(f"this is no map of split weights: {error!r}") from error
+        raise InvalidFile(
+            f"this is no map of split weights: {error!r}", next_step="Copy or download the file again."
+        ) from error

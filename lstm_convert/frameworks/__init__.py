@@ -20,10 +20,13 @@ class ReadOptions:
     Args:
         architecture: the decoded architecture document that belongs to a weights-only file.
         recurrent_activation: the gates' activation where nothing states it.
+        keepsakes: whether to read what lstm_convert left beside the weights for the way back, which no framework
+            reads.
     """
 
     architecture: Any = None
     recurrent_activation: str | None = None
+    keepsakes: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,20 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
     """
     layers = tuple(layers)
     if unused := [old for old in rename if not any(_moved(layer.path, {old: ""}) != layer.path for layer in layers)]:
-        paths = ", ".join(layer.path for layer in layers)
-        raise Unsupported("no layer has the path to be renamed", [f"{old}: there are {paths}" for old in unused])
+        paths = ", ".join(dict.fromkeys(layer.path for layer in layers))
+        raise Unsupported(
+            "no layer has the path to be renamed",
+            [f"{old}: there are {paths}" for old in unused],
+            "Rename one of these, or a prefix that ends before a dot.",
+        )
     moved = [replace(layer, path=_moved(layer.path, rename)) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
     if len(set(names.values())) < len(layers):
-        raise Unsupported("two layers would have one name", [f"{old} as {new}" for old, new in names.items()])
+        raise Unsupported(
+            "two layers would have one name",
+            [f"{old} as {new}" for old, new in names.items()],
+            "Give each layer a name of its own.",
+        )
     return tuple(replace(layer, follows=names.get(layer.follows) if layer.follows else None) for layer in moved)
 
 

@@ -29,11 +29,8 @@ _WIRING = (
 
 
 def recognises(contents: Contents) -> bool:
-    """Return whether a container holds the canonical form."""
-    try:
-        return bool(_document(contents).get("format") == FORMAT)
-    except InvalidFile:
-        return False
+    """Return whether a container holds the canonical form, even one whose document is damaged."""
+    return FORMAT in _text(contents)
 
 
 def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (every adapter's read has both)
@@ -103,10 +100,13 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     ]
 
 
+def _text(contents: Contents) -> str:
+    return str(contents.document("lstm_convert") or contents.document("__metadata__") or "")
+
+
 def _document(contents: Contents) -> Mapping[str, Any]:
-    text = contents.document("lstm_convert") or contents.document("__metadata__")
     try:
-        document = json.loads(text) if text else {}
+        document = json.loads(_text(contents))
     except (ValueError, RecursionError) as error:
         raise InvalidFile(f"its document is no JSON: {error}") from error
     return document if isinstance(document, Mapping) else {}

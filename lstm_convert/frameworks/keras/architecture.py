@@ -103,7 +103,10 @@ def parse(document: Any) -> Node:
         InvalidFile: it is not an architecture, or is nested too deeply.
     """
     if not isinstance(document, Mapping) or "class_name" not in document:
-        raise InvalidFile("this is no Keras architecture: expected an object with class_name and config")
+        raise InvalidFile(
+            "this is no Keras architecture: expected an object with class_name and config",
+            next_step="Give what model.to_json() or model.to_yaml() returned.",
+        )
     root = _node(document, path=(), outer_trainable=True, depth=0)
     if sum(1 for _ in root.walk()) > _MOST_LAYERS:
         raise InvalidFile(f"the architecture has more than {_MOST_LAYERS} layers")

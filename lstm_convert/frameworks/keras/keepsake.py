@@ -14,6 +14,7 @@ import numpy as np
 from lstm_convert.canonical import LSTM, Cell, Gates, Origin
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
+from lstm_convert.frameworks.keras.located import array_of
 from lstm_convert.layout import pack_arrays
 from lstm_convert.table import KERAS_3
 
@@ -26,7 +27,7 @@ def owns(key: str) -> bool:
 
 
 def kept(layers: Iterable[LSTM]) -> Contents:
-    """Return what is to be kept of some layers: two biases, and their place in the source.
+    """Return what is to be kept of some layers: two biases, their place in the source, and their order.
 
     Args:
         layers: the layers as they are written.
@@ -56,11 +57,29 @@ def restored(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
     Raises:
         InvalidFile: the keepsake is damaged.
     """
-    text = contents.attributes.get(GROUP, {}).get("layers")
+    places = _places(contents)
     try:
-        places = json.loads(text) if text else {}
         return tuple(_restored(contents, layer, places.get(layer.name)) for layer in layers)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
+
+
+def in_order(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
+    """Return layers in the order of their source, which Keras's own lists need not have.
+
+    Args:
+        contents: the file.
+        layers: its layers, as Keras's own part of the file lists them.
+    """
+    order = list(_places(contents))
+    return tuple(sorted(layers, key=lambda layer: order.index(layer.name) if layer.name in order else len(order)))
+
+
+def _places(contents: Contents) -> dict[str, Any]:
+    text = contents.attributes.get(GROUP, {}).get("layers")
+    try:
+        return dict(json.loads(text)) if text else {}
+    except (ValueError, TypeError) as error:
         raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
 
 
@@ -75,7 +94,7 @@ def _restored(contents: Contents, layer: LSTM, place: dict[str, Any] | None) -> 
 
 def _with_biases(contents: Contents, group: str, cell: Cell) -> Cell:
     stored = {name: contents.arrays.get(f"{group}/{name}") for name in ("b", "b_rec")}
-    gates = {name: Gates(np.asarray(array.read())) for name, array in stored.items() if array is not None}
+    gates = {name: Gates(array_of(array)) for name, array in stored.items() if array is not None}
     if not gates or cell.b is None:
         return cell
     candidate = replace(cell, b=gates.get("b"), b_rec=gates.get("b_rec"))

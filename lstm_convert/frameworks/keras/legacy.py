@@ -64,7 +64,7 @@ def located(contents: Contents, root: Node | None) -> list[LocatedLayer]:
     Raises:
         InvalidFile: the architecture and the arrays contradict each other.
     """
-    groups = dict(_groups(contents))
+    groups = _groups(contents)
     if root is None:
         return [layer for name, weights in groups.items() for layer in _by_name(contents, name, weights)]
     cells = {name: list(_cells(weights)) for name, weights in groups.items()}
@@ -87,19 +87,22 @@ def _listed(attributes: Mapping[str, object], name: str) -> list[str]:
     return [str(item) for part in parts if isinstance(part, list) for item in part]
 
 
-def _groups(contents: Contents) -> Iterator[tuple[str, list[Weight]]]:
+def _groups(contents: Contents) -> dict[str, list[Weight]]:
+    """Return the weights that each layer lists; raise one error for all that are not there."""
     base = _base(contents) or ""
+    groups: dict[str, list[Weight]] = {}
     for layer in _listed(contents.attributes[base], "layer_names"):
         group = f"{base}/{layer}" if base else layer
         names = _listed(contents.attributes.get(group, {}), "weight_names")
-        weights = [Weight(name, f"{group}/{name}") for name in names]
-        if missing := [weight.key for weight in weights if weight.key not in contents.arrays]:
-            raise InvalidFile(
-                f"layer {layer!r} lists weights that the file does not hold",
-                [f"{key}: expected an array, found nothing" for key in missing],
-                "The file is incomplete; copy or download it again.",
-            )
-        yield layer, weights
+        groups[layer] = [Weight(name, f"{group}/{name}") for name in names]
+    listed = [weight.key for weights in groups.values() for weight in weights]
+    if missing := [key for key in listed if key not in contents.arrays]:
+        raise InvalidFile(
+            "it lists weights that it does not hold",
+            [f"{key}: expected an array, found nothing" for key in missing],
+            "The file is incomplete; copy or download it again.",
+        )
+    return groups
 
 
 def _cells(weights: list[Weight]) -> Iterator[LocatedCell]:

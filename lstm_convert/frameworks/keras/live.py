@@ -68,7 +68,7 @@ def to_keras(model: Model | LSTM, *, rename: Mapping[str, str] | None = None) ->
     if reasons := [reason for layer in model.layers for reason in writing.refusals(layer, WriteOptions())]:
         raise Unsupported("Keras cannot compute this model exactly", reasons)
     layers = renamed(model.layers, rename or {})
-    result: keras.Model = keras.models.model_from_json(json.dumps(writing.functional(layers)))
+    result: keras.Model = keras.models.model_from_json(json.dumps(writing.functional(writing.as_listed(layers))))
     for layer in layers:
         arrays = [array for cell in layer.cells.values() for array in pack_arrays(KERAS_3, cell).arrays.values()]
         result.get_layer(layer.name).set_weights(arrays)

@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lstm_convert.containers import Stored
 from lstm_convert.frameworks.keras.architecture import CellSpec, Node, RecurrentSpec
@@ -30,6 +34,16 @@ class LocatedLayer:
 
     spec: RecurrentSpec
     cells: tuple[LocatedCell, ...]
+
+
+def array_of(stored: Stored) -> NDArray[Any]:
+    """Return an array; Keras 3 stores bfloat16, the only type HDF5 does not have, as two raw bytes."""
+    array = stored.read()
+    if array.dtype == np.dtype("V2"):
+        import ml_dtypes  # noqa: PLC0415 (only such files need it)
+
+        return array.view(ml_dtypes.bfloat16)
+    return np.asarray(array)
 
 
 def kind_by_shape(kernel: Stored, recurrent: Stored) -> str:

@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import LSTM, SIGMOID, TANH, Cell, LeftOut, Model, Origin, Provenance
 from lstm_convert.containers import Contents
@@ -17,7 +14,7 @@ from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.keras import keepsake, legacy, saved_state
 from lstm_convert.frameworks.keras.architecture import CellSpec, Node, activation_name, parse
 from lstm_convert.frameworks.keras.graph import Graph
-from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer
+from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, array_of
 from lstm_convert.layout import Layout, unpack
 from lstm_convert.table import KERAS_2, KERAS_3
 
@@ -71,10 +68,15 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         except LayoutMismatch as error:
             problems += error.details
     if problems:
-        raise LayoutMismatch("its LSTM weights are not complete or do not fit together", problems)
+        raise LayoutMismatch(
+            "its LSTM weights are not complete or do not fit together",
+            problems,
+            "Copy the file again, or give the architecture that belongs to it.",
+        )
+    in_order = keepsake.in_order(contents, layers)
     used = {key for layer in lstms for cell in layer.cells for key in cell.keys.values()}
     return Model(
-        layers=keepsake.restored(contents, layers),
+        layers=keepsake.restored(contents, in_order) if options.keepsakes else in_order,
         left_out=tuple(_left_out(contents, used)),
         assumed=assumed,
         provenance=Provenance(framework="keras", version=source.version),
@@ -169,13 +171,27 @@ def _only_sigmoid(source: _Source) -> bool:
     return saved_state.recognises(source.contents) and not legacy.recognises(source.contents)
 
 
+def _cells(source: _Source, layer: LocatedLayer) -> list[tuple[Cell, Bundle]]:
+    """Return a layer's cells; raise one error for all that is wrong with any of them."""
+    cells: list[tuple[Cell, Bundle]] = []
+    problems: list[str] = []
+    for spec, located in zip(layer.spec.cells, layer.cells, strict=True):
+        try:
+            cells.append(_cell(source, spec, located))
+        except LayoutMismatch as error:
+            problems += error.details
+    if problems:
+        raise LayoutMismatch(f"the cells of {layer.spec.node.path} do not fit", problems)
+    return cells
+
+
 def _layers(source: _Source, found: LocatedLayer) -> Iterator[LSTM]:
     """Yield a recurrent layer's LSTMs: one, or one a cell of a stack."""
     spec, path = found.spec, found.spec.node.path
     graph = Graph(source.root) if source.root else None
     feeder = graph.followed(spec.node) if graph else None
     mask = graph.mask_source(spec.node) if graph else None
-    cells = [_cell(source, cell, located) for cell, located in zip(spec.cells, found.cells, strict=True)]
+    cells = _cells(source, found)
     origin = Origin(cells[0][1].layout, tuple(bundle.keys for _, bundle in cells))
     options = {**spec.options, "masked_by": mask.path if mask else None}
     follows = _last_name(feeder) if feeder else None
@@ -203,7 +219,11 @@ def _last_name(node: Node) -> str:
 
 
 def _cell(source: _Source, spec: CellSpec, located: LocatedCell) -> tuple[Cell, Bundle]:
-    arrays = {name: _array(source.contents, key) for name, key in located.keys.items() if key in source.contents.arrays}
+    arrays = {
+        name: array_of(source.contents.arrays[key])
+        for name, key in located.keys.items()
+        if key in source.contents.arrays
+    }
     stated = _stated_gate(spec)
     gate = activation_name(stated) if stated is not None else source.options.recurrent_activation or SIGMOID.name
     row = located.layout or source.modern_layout
@@ -222,16 +242,6 @@ def _cell(source: _Source, spec: CellSpec, located: LocatedCell) -> tuple[Cell, 
         difference = f"{next(iter(located.keys.values()))}: expected {units} units, found {cell.units}"
         raise LayoutMismatch("the architecture and the arrays differ", [difference])
     return cell, bundle
-
-
-def _array(contents: Contents, key: str) -> NDArray[Any]:
-    """Return an array; Keras 3 stores bfloat16, the only type HDF5 does not have, as two raw bytes."""
-    array = contents.arrays[key].read()
-    if array.dtype == np.dtype("V2"):
-        import ml_dtypes  # noqa: PLC0415 (only such files need it)
-
-        return array.view(ml_dtypes.bfloat16)
-    return np.asarray(array)
 
 
 def _left_out(contents: Contents, used: set[str]) -> Iterator[LeftOut]:

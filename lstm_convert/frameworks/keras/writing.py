@@ -24,18 +24,22 @@ from lstm_convert.table import KERAS_3
 
 VERSION = "3.15.1"
 
+_OLDER = (".h5", ".hdf5")
 # Where the two directions of a Bidirectional are kept, and how its LSTMs are called.
 _DIRECTIONS = {"forward": "forward_layer", "backward": "backward_layer"}
 # An attribute of HDF5 holds less than 64 kB; Keras splits longer lists.
 _LONGEST_LIST = 60_000
+_BFLOAT16 = "bfloat16"
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
+def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
     """Yield why a Keras 3 file cannot hold a layer exactly; nothing where it can."""
     yield from not_plain(layer)
     for direction, cell in layer.cells.items():
         for reason in KERAS_3.refusals(cell):
             yield f"{layer.name} ({direction}): {reason}"
+    if options.extension in _OLDER and _dtype(layer.forward) == _BFLOAT16:
+        yield f"{layer.name}: bfloat16, which Keras does not load from an older {options.extension}; .keras holds it"
     if layer.stateful:
         yield f"{layer.name}: stateful=True, which in Keras needs the batch size that its states were kept for"
 
@@ -50,13 +54,11 @@ def write(model: Model, options: WriteOptions) -> Contents:
     Returns:
         Arrays and documents for the container of that extension.
     """
-    layers = renamed(model.layers, options.rename)
+    named = renamed(model.layers, options.rename)
+    kept = keepsake.kept(named)
+    layers = as_listed(named)
     architecture = functional(layers)
-    kept = keepsake.kept(layers)
-    if options.extension in (".h5", ".hdf5"):
-        contents = _legacy(layers, architecture)
-    else:
-        contents = Contents(dict(_saved_state(layers)), {})
+    contents = _legacy(layers, architecture) if options.extension in _OLDER else _saved_state(layers)
     attributes = {**contents.attributes, **kept.attributes}
     if options.extension == ".keras":
         attributes[""] = {
@@ -79,17 +81,38 @@ def _arrays(cell: Cell) -> dict[str, Stored]:
     return {name: Stored.of(np.ascontiguousarray(array)) for name, array in pack_arrays(KERAS_3, cell).arrays.items()}
 
 
-def _saved_state(layers: tuple[LSTM, ...]) -> Iterator[tuple[str, Stored]]:
-    """Yield the variables of `.weights.h5`: numbered, in groups named by class and place."""
+def as_listed(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
+    """Return layers in the order of Keras's `model.layers`, as it loads weights: the farther from an output first.
+
+    Source: keras 3.15.1, keras/src/ops/function.py, map_graph
+    """
+    follower = {layer.follows: layer for layer in layers if layer.follows}
+
+    def place(layer: LSTM) -> tuple[int, int]:
+        above = 0
+        while layer.name in follower:
+            layer, above = follower[layer.name], above + 1
+        return -above, layers.index(layer)
+
+    return tuple(sorted(layers, key=place))
+
+
+def _saved_state(layers: tuple[LSTM, ...]) -> Contents:
+    """Return `.weights.h5`: variables by number, in groups by class and place that note the layer's name."""
+    arrays: dict[str, Stored] = {}
+    attributes: dict[str, dict[str, Any]] = {}
     counts: Counter[str] = Counter()
     for layer in layers:
         component = snake_case(_class_name(layer))
         group = f"layers/{component}" + (f"_{counts[component]}" if counts[component] else "")
         counts[component] += 1
+        attributes[f"{group}/vars"] = {"name": layer.name}
         for direction, cell in layer.cells.items():
             place = f"{group}/{_DIRECTIONS[direction]}/cell" if layer.backward else f"{group}/cell"
-            for number, stored in enumerate(_arrays(cell).values()):
-                yield f"{place}/vars/{number}", stored
+            arrays |= {f"{place}/vars/{number}": stored for number, stored in enumerate(_arrays(cell).values())}
+    # HDF5 has no such type: Keras keeps its bytes, and beside them what they are.
+    attributes |= {key: {"dtype": _BFLOAT16} for key, stored in arrays.items() if stored.dtype.name == _BFLOAT16}
+    return Contents(arrays, attributes)
 
 
 def _legacy(layers: tuple[LSTM, ...], architecture: Mapping[str, Any]) -> Contents:
@@ -128,7 +151,7 @@ def functional(layers: tuple[LSTM, ...]) -> dict[str, Any]:
     """Return the architecture: an input for each layer that follows none, then the layers."""
     followed = {layer.follows for layer in layers}
     names = {layer.name for layer in layers}
-    entries, inputs, outputs = [], [], []
+    entries, inputs, outputs, states = [], [], [], []
     for layer in layers:
         feeder = layer.follows if layer.follows in names else None
         if feeder is None:
@@ -140,15 +163,21 @@ def functional(layers: tuple[LSTM, ...]) -> dict[str, Any]:
         if layer.name not in followed:
             outputs.append([layer.name, 0, 0])
         if layer.return_state:
-            outputs += [[layer.name, 0, state] for state in range(1, 1 + 2 * len(layer.cells))]
+            states += [[layer.name, 0, state] for state in range(1, 1 + 2 * len(layer.cells))]
     config = {
         "name": "lstm_convert",
         "trainable": True,
         "layers": entries,
-        "input_layers": inputs,
-        "output_layers": outputs,
+        "input_layers": _alone_or_listed(inputs),
+        "output_layers": _alone_or_listed(outputs + states),
     }
-    return {"module": "keras", "class_name": "Functional", "config": config, "registered_name": "Functional"}
+    module = "keras.src.models.functional"  # as Keras itself writes it; a loader looks for the class there
+    return {"module": module, "class_name": "Functional", "config": config, "registered_name": "Functional"}
+
+
+def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:
+    """Return tensors as a model takes and gives them: one by itself, several in a list."""
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _entry(name: str, class_name: str, config: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
@@ -189,6 +218,7 @@ def _lstm_config(layer: LSTM, cell: Cell, name: str, *, go_backwards: bool) -> d
         "name": name,
         "dtype": _dtype(cell),
         "units": cell.units,
+        "recurrent_initializer": "glorot_uniform",  # the default, orthogonal, is slow and cannot be drawn in bfloat16
         **pack_arrays(KERAS_3, cell).options,
         "use_bias": cell.b is not None or cell.b_rec is not None,
         "return_sequences": layer.return_sequences,

@@ -71,7 +71,11 @@ def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (ev
     problems: list[str] = []
     layers = [layer for path, module in lstms.items() for layer in _layers(contents, shortened[path], module, problems)]
     if problems:
-        raise LayoutMismatch("its LSTM weights are not complete or do not fit together", problems)
+        raise LayoutMismatch(
+            "its LSTM weights are not complete or do not fit together",
+            problems,
+            "Save the whole state dict again: torch.save(model.state_dict(), path).",
+        )
     used = {key for module in lstms.values() for cell in module.cells.values() for key in cell.values()}
     return Model(tuple(layers), tuple(_left_out(contents, used)), provenance=Provenance("pytorch"))
 
@@ -278,8 +282,11 @@ def _layers(contents: Contents, path: str, module: _Module, problems: list[str])
 
 def _cell(contents: Contents, row: Layout, keys: Mapping[str, str], problems: list[str]) -> Cell | None:
     arrays: dict[str, Any] = {name: contents.arrays[key].read() for name, key in keys.items()}
+    name, key = next(iter(keys.items()))
+    before, _, after = key.rpartition(name)
+    expected = {absent: f"{before}{absent}{after}" for absent in row.names(projection=True)}
     try:
-        return unpack(row, Bundle(row.name, arrays, keys=keys))
+        return unpack(row, Bundle(row.name, arrays, keys={**expected, **keys}))
     except LayoutMismatch as error:
         problems += error.details
         return None

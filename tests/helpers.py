@@ -1,0 +1,345 @@
+"""What the truth tests share: the fixtures with what their framework recorded, and comparisons that raise."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import lstm_convert
+from lstm_convert import LSTM, Model
+from lstm_convert.reference import run
+
+Array = NDArray[Any]
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+WEIGHTS_ALONE = (".weights_only.h5", ".weights.h5", ".weights.json")
+MODEL_FILES = (".h5", ".keras", ".weights.json", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".safetensors")
+# Their `.weights.h5` names no layer, only classes and places.
+NAMELESS = ("tf-2.12", "tf-2.13", "tf-2.14", "tf-2.15", "keras-3.0.5")
+
+# Float32 rounds at 6e-8 and these are seven steps; the half types stand for what a framework computes in them.
+TOLERANCE = {"float16": 5e-3, "bfloat16": 4e-2, "float32": 1e-6, "float64": 1e-12}
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """What went into one LSTM layer or module and came out of it, as its framework recorded it."""
+
+    path: str
+    x: Array
+    y: Array
+    h0: Array | None = None
+    c0: Array | None = None
+    hn: Array | None = None
+    cn: Array | None = None
+
+    @property
+    def last_only(self) -> bool:
+        return self.y.ndim < self.x.ndim
+
+    def initial(self, first: int, count: int) -> tuple[Array, Array] | None:
+        """The states that some rows of a stack start in: one row a layer and direction."""
+        if self.h0 is None or self.c0 is None:
+            return None
+        return self.h0[first : first + count], self.c0[first : first + count]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model of the fixtures: its files, its architecture alone where there is one, and what it computed."""
+
+    folder: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def keras(self) -> bool:
+        return not self.folder.startswith("torch")
+
+    @property
+    def hard(self) -> bool:
+        return self.name in ("hard", "weather_hard_sigmoid")
+
+    @property
+    def plain(self) -> bool:
+        """Whether every framework has such an LSTM, if it computes the gates' activation."""
+        return self.name != "gru" and not self.name.startswith("variant_")
+
+    @property
+    def dtype(self) -> str:
+        return self.name if self.name in TOLERANCE else "float32"
+
+    @cached_property
+    def files(self) -> list[Path]:
+        found = sorted((FIXTURES / self.folder).glob(f"{self.name}.*"))
+        return [path for path in found if path.name.endswith(MODEL_FILES)]
+
+    @cached_property
+    def architectures(self) -> list[Path]:
+        return [path for end in ("json", "yaml") if (path := FIXTURES / self.folder / f"{self.name}.{end}").exists()]
+
+    @cached_property
+    def parts(self) -> list[Path]:
+        """The pieces of sharded weights, which are read through their `.weights.json`."""
+        return sorted((FIXTURES / self.folder).glob(f"{self.name}_[0-9]*.weights.h5"))
+
+    @property
+    def whole_files(self) -> list[Path]:
+        """The files that say what they compute, which of Keras's kinds the weights alone do not."""
+        return [path for path in self.files if not path.name.endswith((*WEIGHTS_ALONE, ".pt2"))]
+
+    @property
+    def expected_file(self) -> Path:
+        return FIXTURES / self.folder / f"{self.name}.expected.npz"
+
+    @cached_property
+    def layers(self) -> list[Recorded]:
+        """What was recorded of each LSTM, batches of batches made one batch, merge_mode=None stacked."""
+        with np.load(self.expected_file) as file:
+            arrays = dict(file)
+        paths = [key.removesuffix("/x") for key in arrays if key.endswith("/x")]
+        layers = []
+        for path in paths:
+            own = {key.removeprefix(f"{path}/"): array for key, array in arrays.items() if key.startswith(f"{path}/")}
+            if "y" not in own:
+                own["y"] = np.stack([own.pop("y0"), own.pop("y1")])
+            if own["x"].ndim == 4:
+                own["y"] = own["y"].reshape(-1, *own["y"].shape[2:])
+                own["x"] = own["x"].reshape(-1, *own["x"].shape[2:])
+            layers.append(Recorded(path, **own))
+        return layers
+
+
+def _cases() -> Iterator[Case]:
+    for expected in sorted(FIXTURES.glob("*/*.expected.npz")):
+        yield Case(expected.parent.name, expected.name.removesuffix(".expected.npz"))
+
+
+CASES = list(_cases())
+PLAIN = [case for case in CASES if case.plain]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read one fixture file: alone, with its architecture, or with what the user says."""
+
+    case: Case
+    file: Path
+    config: Path | None = None
+    recurrent_activation: str | None = None
+
+    def __str__(self) -> str:
+        told = self.config.suffix if self.config else self.recurrent_activation
+        return f"{self.case.folder}/{self.file.name}" + (f"+{told}" if told else "")
+
+    @property
+    def whole(self) -> bool:
+        """Whether the architecture is known, and with it everything that weights do not say."""
+        return self.config is not None or (self.file in self.case.whole_files and self.case.name != "subclassed")
+
+    @property
+    def named(self) -> bool:
+        return self.whole or self.file.name.endswith(".weights_only.h5") or self.case.folder not in NAMELESS
+
+    def load(self) -> Model:
+        return lstm_convert.load(self.file, config=self.config, recurrent_activation=self.recurrent_activation)
+
+
+def readings(cases: Iterable[Case]) -> Iterator[Reading]:
+    """Every way to read every file of some cases that leaves nothing to be refused."""
+    for case in cases:
+        for file in case.files:
+            if file in case.whole_files:
+                yield Reading(case, file)
+            elif file.suffix != ".pt2":
+                yield from (Reading(case, file, config) for config in case.architectures)
+                said = "hard_sigmoid" if case.hard else "sigmoid" if ".weights_only" in file.name else None
+                yield Reading(case, file, recurrent_activation=said)
+
+
+# What belongs together.
+
+
+def chains(layers: Iterable[LSTM]) -> dict[str, list[LSTM]]:
+    """The layers of each recorded path: several where a module or RNN([…]) is a stack."""
+    found: dict[str, list[LSTM]] = {}
+    for layer in layers:
+        path = re.sub(r"\.\d+$", "", layer.path) if layer.depth is None else layer.path
+        found.setdefault(path, []).append(layer)
+    return found
+
+
+def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[tuple[Recorded, list[LSTM]]]:
+    """Each recorded layer with the layers that were read for it: by name, else the first of its sizes."""
+    found = chains(model.layers)
+    if named:
+        assert set(found) == {layer.path for layer in recorded}
+        return [(layer, found[layer.path]) for layer in recorded]
+    free = list(found.values())
+    pairs = []
+    for layer in recorded:
+        chain = next(chain for chain in free if _fits(chain, layer))
+        free.remove(chain)
+        pairs.append((layer, chain))
+    assert not free, "the file has layers that its framework did not run"
+    return pairs
+
+
+def _fits(chain: list[LSTM], recorded: Recorded) -> bool:
+    outputs = sum(cell.outputs for cell in chain[-1].cells.values())
+    return (chain[0].forward.inputs, outputs) == (recorded.x.shape[-1], recorded.y.shape[-1])
+
+
+# What computes.
+
+
+def run_reference(chain: Sequence[LSTM], recorded: Recorded, *, as_stated: bool = True) -> dict[str, Array]:
+    """What the float64 reference computes: output and last states, as configured or, for want of that, as recorded."""
+    x: Array = recorded.x
+    states: list[tuple[Array, Array]] = []
+    for layer in chain:
+        h0, c0 = recorded.initial(len(states), len(layer.cells)) or (None, None)
+        result = run(layer, x, h0, c0)  # type: ignore[arg-type]  # rows of an array are a sequence of arrays
+        states += list(zip(result.h, result.c, strict=True))
+        x = result.sequence
+    last = np.concatenate(result.h, axis=-1) if recorded.last_only else result.sequence
+    computed = {"y": result.output if as_stated else last}
+    return computed | ({} if recorded.hn is None else _states(states))
+
+
+def run_torch(chain: Sequence[nn.Module], recorded: Recorded) -> dict[str, Array]:
+    """What nn.LSTM or nn.LSTMCell modules compute, one after the other."""
+    x = torch.from_numpy(recorded.x)
+    states: list[tuple[Array, Array]] = []
+    with torch.no_grad():
+        for module in chain:
+            rows = 1 if isinstance(module, nn.LSTMCell) else module.num_layers * (1 + module.bidirectional)
+            given = recorded.initial(len(states), rows)
+            start = tuple(torch.from_numpy(state) for state in given) if given else None
+            x, h, c = _steps(module, x, start) if isinstance(module, nn.LSTMCell) else _sequence(module, x, start)
+            states += list(zip(h.numpy(), c.numpy(), strict=True))
+    last = np.concatenate([h for h, _ in states[-(1 + getattr(chain[-1], "bidirectional", False)) :]], axis=-1)
+    computed = {"y": last if recorded.last_only else x.numpy()}
+    return computed | ({} if recorded.hn is None else _states(states))
+
+
+def _sequence(module: nn.Module, x: Any, start: Any) -> tuple[Any, Any, Any]:
+    y, (h, c) = module(x, start)
+    return y, h, c
+
+
+def _steps(cell: nn.LSTMCell, x: Any, start: Any) -> tuple[Any, Any, Any]:
+    h, c = (state[0] for state in start) if start else torch.zeros(2, len(x), cell.hidden_size, dtype=x.dtype)
+    outputs = []
+    for step in x.unbind(1):
+        h, c = cell(step, (h, c))
+        outputs.append(h)
+    return torch.stack(outputs, 1), h[None], c[None]
+
+
+def run_keras(chain: Sequence[Any], recorded: Recorded) -> Array:
+    """What Keras's LSTM or Bidirectional layers compute, one after the other."""
+    x: Any = recorded.x
+    row = 0
+    for layer in chain:
+        rows = 2 if hasattr(layer, "backward_layer") else 1
+        given = recorded.initial(row, rows)
+        state = [array for pair in zip(*given, strict=True) for array in pair] if given else None
+        row += rows
+        result = layer(x, initial_state=state)
+        x = result[0] if isinstance(result, (list, tuple)) else result
+    last = recorded.last_only and np.ndim(x) == 3
+    assert not last, "a layer that was recorded with its last step returns them all"
+    return np.asarray(x)
+
+
+def _states(states: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
+    h, c = zip(*states, strict=True)
+    return {"hn": np.stack(h), "cn": np.stack(c)}
+
+
+def modules_of(state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, nn.Module]:
+    """Real modules made by what a state dict's keys and shapes say alone, every key loaded strictly."""
+    modules: dict[str, nn.Module] = {}
+    for path in dict.fromkeys(key.rpartition(".")[0] for key in state):
+        own = {key.rpartition(".")[2]: tensor for key, tensor in state.items() if key.rpartition(".")[0] == path}
+        cell = "weight_ih" in own
+        kernel = own["weight_ih" if cell else "weight_ih_l0"]
+        sizes = (kernel.shape[1], kernel.shape[0] // 4)
+        if cell:
+            module: nn.Module = nn.LSTMCell(*sizes, bias="bias_ih" in own, dtype=dtype)
+        else:
+            module = nn.LSTM(
+                *sizes,
+                num_layers=sum(bool(re.fullmatch(r"weight_ih_l\d+", key)) for key in own),
+                bias="bias_ih_l0" in own,
+                bidirectional="weight_ih_l0_reverse" in own,
+                batch_first=True,
+                dtype=dtype,
+            )
+        module.load_state_dict(own, strict=True)
+        modules[path] = module
+    return modules
+
+
+# What must be equal.
+
+
+def assert_close(found: Array, wanted: Array, atol: float) -> None:
+    np.testing.assert_allclose(np.asarray(found, np.float64), np.asarray(wanted, np.float64), rtol=0, atol=atol)
+    assert found.shape == wanted.shape, "broadcasting is no equality"
+
+
+def assert_recorded(computed: Mapping[str, Array], recorded: Recorded, dtype: str | None = None) -> None:
+    """What was computed is what was recorded, the last states too where they were recorded."""
+    atol = TOLERANCE[dtype or recorded.y.dtype.name]
+    wanted = {name: getattr(recorded, name) for name in ("y", "hn", "cn") if getattr(recorded, name) is not None}
+    for (name, found), (same_name, array) in zip(computed.items(), wanted.items(), strict=True):
+        assert name == same_name
+        assert_close(found, array, atol)
+
+
+def assert_same_bits(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """The same names in any order, and under each the same type, shape and bytes."""
+    assert set(found) == set(wanted)
+    for name in wanted:
+        one, other = _array(found[name]), _array(wanted[name])
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes()), name
+
+
+def _array(value: Any) -> Array:
+    if isinstance(value, torch.Tensor):
+        value = value.view(torch.int16) if value.dtype == torch.bfloat16 else value
+        return np.asarray(value.detach().numpy())
+    return np.asarray(value)
+
+
+def assert_same_weights(found: Model, wanted: Model) -> None:
+    """The same layers by name, in any order, with the same weights bit for bit."""
+    assert {layer.name for layer in found.layers} == {layer.name for layer in wanted.layers}
+    for layer in wanted.layers:
+        others = found[layer.name].cells
+        for (direction, cell), (same, other) in zip(layer.cells.items(), others.items(), strict=True):
+            assert direction == same
+            assert_same_bits(other.arrays(), cell.arrays())
+
+
+def assert_same_model(found: Model, wanted: Model) -> None:
+    """The same in every field, and bit for bit in every array."""
+    assert_same_weights(found, wanted)
+    for layer, other in zip(wanted.layers, found.layers, strict=True):
+        for field in fields(LSTM):
+            if field.name not in ("forward", "backward"):
+                assert getattr(other, field.name) == getattr(layer, field.name), f"{layer.name}.{field.name}"
+        for cell, same in zip(layer.cells.values(), other.cells.values(), strict=True):
+            assert (same.gate, same.candidate, same.output) == (cell.gate, cell.candidate, cell.output)
+    assert (found.left_out, found.assumed, found.provenance) == (wanted.left_out, wanted.assumed, wanted.provenance)

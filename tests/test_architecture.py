@@ -1,0 +1,178 @@
+"""The house rules of the design: who imports whom, who names what, and what importing costs."""
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lstm_convert
+
+PACKAGE = "lstm_convert"
+ROOT = Path(lstm_convert.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+# What the modules of each part may import of the others; a folder is one part, and so is the package itself.
+MAY_IMPORT = {
+    "errors": [],
+    "bundle": [],
+    "canonical": ["errors"],
+    "layout": ["bundle", "canonical", "errors"],
+    "table": ["layout"],
+    "reference": ["canonical", "errors"],
+    "proof": ["canonical", "errors", "reference"],
+    "formats": ["errors"],
+    "yaml_text": ["errors"],
+    "containers": ["containers", "errors"],
+    "frameworks": ["bundle", "canonical", "containers", "errors", "frameworks", "layout", "table"],
+    "conversion": ["canonical", "errors", "formats", "frameworks", "proof", "yaml_text"],
+    "__main__": ["cli"],
+    PACKAGE: ["canonical", "conversion", "errors", "frameworks", "proof"],
+}
+MAY_IMPORT["cli"] = [*MAY_IMPORT]
+CORE = ["bundle", "canonical", "conversion", "errors", "layout", "proof", "reference"]
+HEAVY = ["numpy", "h5py", "ml_dtypes", "safetensors", "torch", "tensorflow", "keras", "matplotlib", "yaml", "rich"]
+
+
+def part(module: str) -> str:
+    return module.removeprefix(f"{PACKAGE}.").partition(".")[0]
+
+
+def inside(folder: str) -> list[str]:
+    return [module for module in MODULES if part(module) == folder]
+
+
+def code(module: str) -> ast.Module:
+    """Return a module's code without its docstrings; comments are gone anyway."""
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def imported(module: str) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) for all that a module imports of its own package, at its top or inside a function."""
+    for node in ast.walk(code(module)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            names = [alias.name for alias in node.names if is_ours(str(node.module))]
+            yield from ((home_of(str(node.module), name), name) for name in names)
+
+
+def home_of(module: str, name: str) -> str:
+    """Return the module that is loaded for a name: the name itself where it is one."""
+    return f"{module}.{name}" if f"{module}.{name}" in MODULES else module
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == PACKAGE
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_part_may(module: str) -> None:
+    assert part(module) in MAY_IMPORT
+    found = {part(home) for home, _ in imported(module)}
+    assert found <= set(MAY_IMPORT[part(module)])
+
+
+def test_the_import_checks_see_imports() -> None:
+    """A check that finds nothing to check holds nothing: some imports that must be there are."""
+    assert (f"{PACKAGE}.table", "PYTORCH") in set(imported(f"{PACKAGE}.frameworks.pytorch.state_dict"))
+    assert (f"{PACKAGE}.conversion", "load") in set(imported(f"{PACKAGE}.cli"))
+    assert (f"{PACKAGE}.containers.zips", "zips") in set(imported(f"{PACKAGE}.containers.npz"))
+
+
+@pytest.mark.parametrize("module", inside("frameworks"))
+def test_an_adapter_sees_no_bytes(module: str) -> None:
+    used = {(home, name) for home, name in imported(module) if part(home) == "containers"}
+    assert used <= {(f"{PACKAGE}.containers", name) for name in ("Contents", "Stored")}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_names_no_framework(name: str) -> None:
+    assert not re.findall("keras|torch|tensorflow", ast.unparse(code(f"{PACKAGE}.{name}")), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("module", inside("frameworks") + inside("containers"))
+def test_adapters_and_containers_name_no_gate_order(module: str) -> None:
+    orders = {"".join(order) for letters in ("ifgo", "ifco", "ifjo") for order in itertools.permutations(letters)}
+    texts = {node.value for node in ast.walk(code(module)) if isinstance(node, ast.Constant)}
+    assert not orders & {text for text in texts if isinstance(text, str)}
+
+
+def calls(module: str) -> set[str]:
+    return {ast.unparse(node.func) for node in ast.walk(code(module)) if isinstance(node, ast.Call)}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part(module) not in ("cli", "__main__")])
+def test_the_library_never_prints_warns_or_exits(module: str) -> None:
+    assert not calls(module) & {"print", "sys.exit", "exit", "quit", "os._exit", "warnings.warn", "click.echo"}
+
+
+def test_only_the_command_line_prints_and_exits() -> None:
+    assert calls(f"{PACKAGE}.cli") >= {"sys.exit", "click.echo"}
+
+
+def loaded_by(script: str) -> set[str]:
+    """Return which heavy packages are loaded once a script has run in a process of its own."""
+    report = f"import sys\n{script}\nprint(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)  # noqa: S603 (this very Python)
+    return set(done.stderr.split())
+
+
+COMMAND = """
+from lstm_convert.cli import main
+sys.argv = ["lstm-convert", {arguments}]
+try:
+    main()
+except SystemExit as leaving:
+    assert not leaving.code
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "allowed"),
+    [
+        ("import lstm_convert", set()),
+        ("import lstm_convert.errors, lstm_convert.formats", set()),
+        (COMMAND.format(arguments="'--help'"), set()),
+        (COMMAND.format(arguments="'convert', '--help'"), set()),
+        (COMMAND.format(arguments="'formats', '--json'"), set()),
+        ("import lstm_convert; lstm_convert.load", {"numpy"}),
+        ("import lstm_convert; lstm_convert.from_torch; lstm_convert.to_keras", {"numpy"}),
+    ],
+    ids=["import", "formats", "help", "convert help", "formats --json", "load", "live"],
+)
+def test_nothing_is_loaded_before_it_is_needed(script: str, allowed: set[str]) -> None:
+    assert loaded_by(script) == allowed
+
+
+def test_click_is_no_part_of_the_library() -> None:
+    script = "import sys, lstm_convert; lstm_convert.convert; assert 'click' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603 (this very Python)
+
+
+@pytest.mark.parametrize("name", sorted(set(lstm_convert.__all__) - {"__version__"}))
+def test_every_public_name_resolves_and_says_what_it_is(name: str) -> None:
+    summary = (getattr(lstm_convert, name).__doc__ or "").strip().partition("\n")[0]
+    assert re.fullmatch(r"[A-Z].+[.:]", summary)
+
+
+def test_no_public_name_is_a_modules_too() -> None:
+    """Importing a module puts it into its package under its own name, over a function of that name."""
+    assert not {f"{PACKAGE}.{name}" for name in lstm_convert.__all__} & MODULES.keys()
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        lstm_convert.nothing  # noqa: B018 (asking for it is what is tested)

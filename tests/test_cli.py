@@ -1,0 +1,300 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from helpers import FIXTURES
+
+import lstm_convert
+from lstm_convert import cli, conversion
+from lstm_convert.formats import FORMATS, support
+
+WEATHER = FIXTURES / "keras-1.2.2/weather.h5"
+HARD = FIXTURES / "keras-1.2.2/weather_hard_sigmoid.h5"
+TORCH = FIXTURES / "torch-2.13/plain.pt"
+COMMANDS = ["info", "convert", "formats"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LSTM_CONVERT_DEBUG", raising=False)
+
+    def run(*arguments: str | Path) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["lstm-convert", *map(str, arguments)])
+        try:
+            cli.main()
+            code: Any = 0
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize("start", [["-m", "lstm_convert"], ["-c", "from lstm_convert.cli import main; main()"]])
+def test_a_process_of_its_own_answers_on_stdout(tmp_path: Path, start: list[str]) -> None:
+    arguments = [sys.executable, *start, "convert", str(WEATHER), "weather.pt"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603 (this very Python)
+    assert done.stderr == ""
+    assert "lstm_1: nn.LSTM(4, 16, batch_first=True)" in done.stdout
+    again = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 (this very Python)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "weather.pt: exists already" in again.stderr
+
+
+def test_click_runs_the_same_commands() -> None:
+    """Other programs may take the group and run it as click does."""
+    result = CliRunner().invoke(cli._commands, ["info", str(WEATHER), "--json"])  # noqa: SLF001 (there is no public group)
+    assert result.exit_code == 0
+    assert json.loads(result.output)["layers"][0]["name"] == "lstm_1"
+
+
+def test_info_says_what_is_there(command: Command) -> None:
+    answer = command("info", WEATHER)
+    assert (answer.code, answer.err) == (0, "")
+    first, _, layer, cell, *rest = answer.out.splitlines()
+    assert first == f"{WEATHER}: keras 1.2.2, Keras HDF5, model or weights, 1 LSTM layer"
+    assert layer.startswith("lstm_1: 4 inputs, 16 units, float32; gates sigmoid, candidate tanh, output tanh")
+    assert layer.endswith("returns the last step")
+    assert cell == "  forward: one gate is W 16x4, U 16x16, b 16"
+    assert [line.split()[0] for line in rest[:12]] == [
+        f"model_weights/lstm_1/lstm_1_{array}_{gate}" for gate in "icfo" for array in "WUb"
+    ]
+
+
+def test_info_as_json_has_its_documented_keys(command: Command) -> None:
+    answer = command("info", FIXTURES / "torch-2.13/several.pt", "--json").json
+    assert list(answer) == ["file", "provenance", "layers", "left_out", "assumed"]
+    assert list(answer["provenance"]) == ["framework", "version", "format", "file", "sha256"]
+    assert [layer["name"] for layer in answer["layers"]] == ["encoder", "decoder.l0", "decoder.l1", "cell"]
+    assert set(answer["layers"][0]) >= {
+        "name", "inputs", "units", "outputs", "directions", "dtype", "activations", "return_sequences", "follows",
+        "layout", "keys",
+    }  # fmt: skip
+    encoder = answer["layers"][0]
+    assert (encoder["inputs"], encoder["units"], encoder["directions"]) == (3, 5, ["forward", "backward"])
+    assert encoder["keys"][1]["weight_ih"] == "encoder.weight_ih_l0_reverse"
+    assert answer["layers"][2]["follows"] == "decoder.l0"
+
+
+def test_convert_says_what_it_did_and_proves_it(command: Command) -> None:
+    answer = command("convert", WEATHER, "weather.pt")
+    lines = answer.out.splitlines()
+    assert (answer.code, answer.err) == (0, "")
+    assert lines[0] == f"{WEATHER} (keras 1.2.2, Keras HDF5, model or weights) -> weather.pt (PyTorch checkpoint)"
+    assert lines[1] == "  lstm_1: nn.LSTM(4, 16, batch_first=True)"
+    assert "output[:, -1]" in lines[2]
+    assert lines[-1].startswith("proof: read back and run in float64 over 7 steps, largest difference ")
+    state = torch.load("weather.pt", weights_only=True)
+    assert list(state) == [f"lstm_1.{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+
+def test_convert_as_json_has_its_documented_keys(command: Command) -> None:
+    answer = command("convert", WEATHER, "weather.safetensors", "--json").json
+    assert list(answer) == [
+        "source", "target", "format", "usage", "proof", "provenance", "layers", "left_out", "assumed",
+    ]  # fmt: skip
+    assert (answer["source"], answer["target"]) == (str(WEATHER), "weather.safetensors")
+    assert answer["proof"]["max_abs_difference"] <= answer["proof"]["tolerance"]
+    assert (answer["proof"]["layers"], answer["proof"]["steps"]) == (1, 7)
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["convert"]], ids=str)
+def test_what_is_left_out_is_listed(command: Command, arguments: list[str]) -> None:
+    target = ["out.pt"] if arguments == ["convert"] else []
+    left_out = lstm_convert.load(WEATHER).left_out
+    answer = command(*arguments, WEATHER, *target)
+    weights = [entry for entry in left_out if entry.purpose == "weight"]
+    assert "left out, part of no LSTM: 37 arrays" in answer.out
+    assert [f"  {entry.key} {entry.shape} {entry.dtype}" in answer.out for entry in weights] == [True] * 4
+    assert f"  optimizer state: {len(left_out) - 4} arrays" in answer.out
+    listed = command(*arguments, WEATHER, *target, "--json", *(["--force"] if target else [])).json["left_out"]
+    assert [entry["key"] for entry in listed] == [entry.key for entry in left_out]
+
+
+def test_what_is_assumed_is_said(command: Command) -> None:
+    source = FIXTURES / "keras-3.15.1/plain.weights.h5"
+    answer = command("convert", source, "out.pt")
+    assumed = command("info", source, "--json").json["assumed"]
+    assert any("--recurrent-activation" in sentence for sentence in assumed)
+    assert [line.removeprefix("assumed: ") for line in answer.out.splitlines() if "assumed: " in line] == assumed
+
+
+@pytest.mark.parametrize("ending", [ending for entry in FORMATS for ending in entry.extensions])
+def test_info_reads_every_kind_that_convert_writes(command: Command, ending: str) -> None:
+    assert command("convert", FIXTURES / "torch-2.13/several.pt", f"out{ending}").code == 0
+    answer = command("info", f"out{ending}")
+    assert (answer.code, answer.err) == (0, "")
+    assert "4 LSTM layers" in answer.out
+    for name in ("encoder", "decoder.l0", "decoder.l1", "cell"):
+        assert f"\n{name}: " in answer.out
+
+
+def test_info_knows_no_layout_but_ours(command: Command) -> None:
+    """A canonical file may name the layout of a reader that is not this one."""
+    command("convert", TORCH, "a.npz")
+    with np.load("a.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["__metadata__"] = np.array(str(arrays["__metadata__"]).replace("pytorch nn.LSTM", "some other layout"))
+    np.savez("b.npz", allow_pickle=False, **arrays)
+    answer = command("info", "b.npz")
+    assert (answer.code, answer.err) == (0, "")
+    assert "    lstm.weight_ih_l0\n" in answer.out
+
+
+def test_formats_prints_every_row(command: Command) -> None:
+    answer = command("formats")
+    assert (answer.code, answer.err) == (0, "")
+    rows = [" ".join(line.split()) for line in answer.out.splitlines()]
+    for row in support():
+        assert " ".join(" ".join(row.values()).split()) in rows
+    assert command("formats", "--json").json == support()
+
+
+def test_stack_joins_layers_of_one_size(command: Command) -> None:
+    source = FIXTURES / "keras-3.15.1/eleven.keras"
+    assert "lstm_7: nn.LSTM(3, 5, num_layers=11, batch_first=True)" in command("convert", source, "a.pt", "--stack").out
+    state = torch.load("a.pt", weights_only=True)
+    assert {key.rpartition("_l")[2] for key in state} == {str(depth) for depth in range(11)}
+    kernels = [layer.forward.W.i for layer in lstm_convert.load(source).layers]
+    for depth, kernel in enumerate(kernels):
+        np.testing.assert_array_equal(state[f"lstm_7.weight_ih_l{depth}"][:5], kernel)
+
+
+@pytest.mark.parametrize(
+    ("source", "renames", "paths"),
+    [
+        ("torch-2.13/lightning.ckpt", ["model="], {"lstm"}),
+        ("torch-2.13/lightning.ckpt", ["model.lstm="], {""}),
+        ("torch-2.13/lightning.ckpt", ["model=a.b"], {"a.b.lstm"}),
+        ("keras-3.15.1/nested.keras", ["inner=", "top=rnn"], {"frozen", "deep", "rnn"}),
+        ("keras-3.15.1/nested.keras", ["inner.deep=deep"], {"inner.frozen", "deep", "top"}),
+    ],
+)
+def test_rename_gives_layers_and_prefixes_new_paths(
+    command: Command, source: str, renames: list[str], paths: set[str]
+) -> None:
+    options = [part for rename in renames for part in ("--rename", rename)]
+    assert command("convert", FIXTURES / source, "out.pt", *options).code == 0
+    assert {key.rpartition(".")[0] for key in torch.load("out.pt", weights_only=True)} == paths
+
+
+@pytest.mark.parametrize("entry", ["model", "=new", ""])
+def test_a_rename_without_both_sides_is_no_rename(command: Command, entry: str) -> None:
+    answer = command("convert", TORCH, "out.pt", "--rename", entry)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"expected OLD=NEW, found {entry!r}" in answer.err
+
+
+def test_allow_takes_over_what_the_target_cannot_compute(command: Command) -> None:
+    assert command("convert", HARD, "out.pt").code == 2
+    assert not Path("out.pt").exists()
+    assert command("convert", HARD, "out.pt", "--allow", "hard_sigmoid").code == 0
+    kernel = torch.load("out.pt", weights_only=True)["lstm_1.weight_ih_l0"]
+    np.testing.assert_array_equal(kernel[:16], lstm_convert.load(HARD)["lstm_1"].forward.W.i)
+
+
+def test_force_replaces_the_target(command: Command) -> None:
+    Path("out.pt").write_bytes(b"before")
+    refusal = command("convert", TORCH, "out.pt")
+    assert (refusal.code, Path("out.pt").read_bytes()) == (2, b"before")
+    assert "--force" in refusal.err
+    assert command("convert", TORCH, "out.pt", "--force").code == 0
+    assert "lstm.weight_ih_l0" in torch.load("out.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+def test_config_says_what_weights_alone_do_not(command: Command, ending: str) -> None:
+    folder = FIXTURES / "keras-1.2.2"
+    assert command("info", folder / "plain.weights_only.h5").code == 2
+    told = command("info", folder / "plain.weights_only.h5", "--config", folder / f"plain.{ending}", "--json").json
+    whole = command("info", folder / "plain.h5", "--json").json
+    for one, other in zip(told["layers"], whole["layers"], strict=True):
+        assert (one["name"], one["activations"], one["return_sequences"], one["follows"]) == (
+            other["name"], other["activations"], other["return_sequences"], other["follows"],
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("sigmoid", "sigmoid"), ("hard_sigmoid", "hard_sigmoid(slope=0.2, offset=0.5)")]
+)
+def test_recurrent_activation_says_it_too(command: Command, name: str, text: str) -> None:
+    source = FIXTURES / "keras-2.2.0/plain.weights_only.h5"
+    answer = command("info", source, "--recurrent-activation", name, "--json").json
+    assert {layer["activations"]["gate"] for layer in answer["layers"]} == {text}
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=str)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_there_for_everything(command: Command, arguments: list[str], option: str) -> None:
+    answer = command(*arguments, option)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("Usage: ")
+    assert all(name in answer.out for name in (COMMANDS if not arguments else ["--json"]))
+
+
+def test_version_is_the_packages(command: Command) -> None:
+    assert command("--version").out == f"lstm-convert, version {lstm_convert.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["info"], ["convert", "one"], ["info", "--nothing", "x"]], ids=str)
+def test_a_wrong_command_is_explained_and_ends_with_2(command: Command, arguments: list[str]) -> None:
+    answer = command(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert "Error: " in answer.err
+
+
+def test_an_interruption_ends_with_130_and_leaves_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conversion, "prove", interrupted)
+    answer = command("convert", TORCH, "out.pt")
+    assert answer.code == 130
+    assert "Traceback" not in answer.err
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"), [(["info", "absent.h5"], "InvalidFile"), (["info", TORCH], "ZeroDivisionError")]
+)
+def test_a_traceback_is_shown_to_who_asks_for_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[Any], error: str
+) -> None:
+    def mistaken(*_: Any) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(conversion, "_check", mistaken)
+    answer = command(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert "Traceback" not in answer.err
+    assert ("unexpected ZeroDivisionError: a mistake" in answer.err) == (error == "ZeroDivisionError")
+    monkeypatch.setenv("LSTM_CONVERT_DEBUG", "1")
+    with pytest.raises(Exception, match=r"a mistake|absent\.h5") as caught:
+        command(*arguments)
+    assert type(caught.value).__name__ == error

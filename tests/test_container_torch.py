@@ -1,0 +1,456 @@
+import io
+import os
+import pickle
+import shutil
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lstm_convert.containers import Contents, Stored, torch_legacy, torch_zip
+from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported
+
+DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64"]
+KINDS = pytest.mark.parametrize("container", [torch_zip, torch_legacy], ids=["zip", "legacy"])
+
+
+def save(value: Any, path: Path, container: ModuleType = torch_zip) -> Path:
+    torch.save(value, path, _use_new_zipfile_serialization=container is torch_zip)
+    return path
+
+
+def read(path: Path, container: ModuleType = torch_zip) -> tuple[dict[str, Any], dict[str, Any]]:
+    with container.opened(path) as contents:
+        arrays = {name: (np.array(stored.read()), stored) for name, stored in contents.arrays.items()}
+        for array, stored in arrays.values():
+            assert (array.shape, array.dtype) == (stored.shape, stored.dtype)
+        return {name: array for name, (array, _) in arrays.items()}, dict(contents.attributes)
+
+
+def numbers(tensor: torch.Tensor) -> Any:
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+
+
+def some(dtype: str) -> torch.Tensor:
+    return torch.arange(-7, 8).reshape(3, 5).to(getattr(torch, dtype))
+
+
+@pytest.fixture
+def lstm() -> torch.nn.Module:
+    torch.manual_seed(7)
+    return torch.nn.Sequential(torch.nn.LSTM(3, 5, batch_first=True, proj_size=2), torch.nn.Linear(2, 1))
+
+
+# Written by torch, read here.
+
+
+@KINDS
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_is_read(tmp_path: Path, container: ModuleType, dtype: str) -> None:
+    arrays, _ = read(save({"a": some(dtype)}, tmp_path / "a.pt", container), container)
+    assert arrays["a"].dtype.name == dtype
+    np.testing.assert_array_equal(arrays["a"].astype(numbers(some(dtype)).dtype), numbers(some(dtype)))
+
+
+@KINDS
+def test_views_of_one_storage_are_read_by_their_strides(tmp_path: Path, container: ModuleType) -> None:
+    base = torch.arange(60.0).reshape(3, 4, 5)
+    views = {
+        "all": base,
+        "transposed": base.permute(2, 0, 1),
+        "part": base[1:, ::2, 3],
+        "expanded": base[0, 0, :1].expand(7),
+        "scalar": base[2, 3, 4],
+        "empty": base[:0],
+    }
+    arrays, _ = read(save(views, tmp_path / "a.pt", container), container)
+    assert list(arrays) == list(views)
+    for name, view in views.items():
+        np.testing.assert_array_equal(arrays[name], view.numpy())
+
+
+@KINDS
+def test_levels_are_joined_and_lists_numbered(tmp_path: Path, container: ModuleType) -> None:
+    value = {
+        "epoch": 3,
+        "state_dict": {"lstm.w": torch.ones(2)},
+        "more": [None, {"x": torch.zeros(1)}],
+        5: torch.ones(3),
+    }
+    arrays, attributes = read(save(value, tmp_path / "a.pt", container), container)
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "state_dict/lstm.w": (2,),
+        "more/1/x": (1,),
+        "5": (3,),
+    }
+    assert attributes == {"": {"kind": "zip" if container is torch_zip else "legacy", "globals": []}}
+
+
+@KINDS
+def test_a_pickled_module_is_read_as_its_state_dict_with_its_options(
+    tmp_path: Path, container: ModuleType, lstm: torch.nn.Module
+) -> None:
+    lstm.register_buffer("passing", torch.ones(1), persistent=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Couldn't retrieve source code")  # torch's legacy writer looks for sources
+        arrays, attributes = read(save({"model": lstm}, tmp_path / "a.pt", container), container)
+    expected = {f"model/{name}": tensor for name, tensor in lstm.state_dict().items()}
+    assert list(arrays) == list(expected)
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(arrays[name], tensor.numpy())
+    assert attributes["model/0"]["class"] == "torch.nn.modules.rnn.LSTM"
+    assert (attributes["model/0"]["batch_first"], attributes["model/0"]["proj_size"]) == (True, 2)
+    assert "torch.nn.modules.linear.Linear" in attributes[""]["globals"]
+
+
+def test_torchscript_is_read_attribute_by_attribute(tmp_path: Path) -> None:
+    lstm = torch.nn.LSTM(3, 5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*torch.jit.*is deprecated", DeprecationWarning)  # files of it remain
+        torch.jit.script(torch.nn.Sequential(lstm)).save(tmp_path / "a.pt")
+    arrays, attributes = read(tmp_path / "a.pt")
+    np.testing.assert_array_equal(arrays["0.weight_hh_l0"], lstm.weight_hh_l0.detach().numpy())
+    assert attributes[""]["kind"] == "torchscript"
+    assert attributes["0"]["class"] == "__torch__.torch.nn.modules.rnn.LSTM"
+
+
+def test_what_is_no_plain_tensor_is_named_and_the_rest_read(tmp_path: Path) -> None:
+    value = {
+        "plain": torch.ones(2),
+        "parameter": torch.nn.Parameter(torch.ones(3)),
+        "untyped": torch.ones(4, dtype=torch.uint16),
+        "sparse": torch.ones(2, 2).to_sparse(),
+        "conjugated": torch.ones(2, dtype=torch.complex64).conj(),
+        "numpy": np.ones(3),
+        "options": {
+            "path": Path("x"),
+            "set": {1, 2},
+            "number": np.float64(1),
+            "device": torch.device("cpu"),
+            "type": int,
+        },
+    }
+    arrays, attributes = read(save(value, tmp_path / "a.pt"))
+    assert list(arrays) == ["plain", "parameter", "untyped"]
+    assert {name for name, about in attributes.items() if "opaque" in about} == {"sparse", "conjugated", "numpy"}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_pickle_protocol_is_read(tmp_path: Path, protocol: int) -> None:
+    torch.save({"a": [torch.ones(2)], "b": (1, b"x", {3}, 2**70)}, tmp_path / "a.pt", pickle_protocol=protocol)
+    assert list(read(tmp_path / "a.pt")[0]) == ["a/0"]
+
+
+def test_big_endian_storages_are_turned(tmp_path: Path) -> None:
+    save({"a": some("float32"), "b": some("bfloat16")}, tmp_path / "a.pt")
+    turned = {"a/byteorder": b"big", "a/data/0": swapped(some("float32")), "a/data/1": swapped(some("bfloat16"))}
+    rewrite(tmp_path / "a.pt", tmp_path / "b.pt", turned)
+    arrays, _ = read(tmp_path / "b.pt")
+    for name, tensor in torch.load(tmp_path / "b.pt", weights_only=True).items():
+        np.testing.assert_array_equal(arrays[name].astype("float32"), numbers(tensor).astype("float32"))
+        assert arrays[name][0, 0] == -7
+
+
+def swapped(tensor: torch.Tensor) -> bytes:
+    unit = {2: torch.int16, 4: torch.int32}[tensor.element_size()]
+    return bytes(tensor.view(unit).numpy().byteswap().tobytes())
+
+
+def test_a_recompressed_archive_is_read(tmp_path: Path) -> None:
+    save({"a": torch.arange(100.0)}, tmp_path / "a.pt")
+    rewrite(tmp_path / "a.pt", tmp_path / "b.pt", {}, zipfile.ZIP_DEFLATED)
+    np.testing.assert_array_equal(read(tmp_path / "b.pt")[0]["a"], np.arange(100.0, dtype="float32"))
+
+
+def rewrite(source: Path, target: Path, changes: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name, old.read(name)))
+    return target
+
+
+@KINDS
+def test_sniffing_knows_its_own(tmp_path: Path, container: ModuleType) -> None:
+    path = save({"a": torch.ones(1)}, tmp_path / "a.pt", container)
+    heads = [(module, module.sniff(path.read_bytes()[:1024], path)) for module in (torch_zip, torch_legacy)]
+    assert heads == [(module, module is container) for module in (torch_zip, torch_legacy)]
+
+
+def test_the_old_tar_format_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"sys_info".ljust(257, b"\0") + b"ustar".ljust(255, b"\0"))
+    assert torch_legacy.sniff((tmp_path / "a.pt").read_bytes(), tmp_path / "a.pt")
+    with pytest.raises(LstmConvertError, match="tar file"), torch_legacy.opened(tmp_path / "a.pt"):
+        pass
+
+
+def test_views_of_the_time_before_torch_0_4_are_read(tmp_path: Path) -> None:
+    """A storage could then be a view of another: the last entry of its persistent id."""
+    identity = ("storage", torch.FloatStorage, "7", "cpu", 5, ("8", 2, 2))
+    parts = [0x1950A86A20F9469CFC6C, 1001, {}, Rebuilt(0, (2,), (1,)), ["7"]]
+    stored = b"".join(pickled_with(identity, part) for part in parts) + struct.pack("<q5f", 5, 0, 1, 2, 3, 4)
+    (tmp_path / "a.pt").write_bytes(stored)
+    np.testing.assert_array_equal(read(tmp_path / "a.pt", torch_legacy)[0][""], [2, 3])
+
+
+class TheStorage:
+    """Pickled as a persistent id."""
+
+
+class Rebuilt:
+    """Pickled as a tensor in the storage."""
+
+    def __init__(self, *layout: Any) -> None:
+        self.layout = layout
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return torch._utils._rebuild_tensor, (TheStorage(), *self.layout)  # noqa: SLF001 (what such files name)
+
+
+def pickled_with(identity: Any, value: Any) -> bytes:
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            return identity if isinstance(value, TheStorage) else None
+
+    stream = io.BytesIO()
+    Pickler(stream, 2).dump(value)
+    return stream.getvalue()
+
+
+# Written here, read by torch.
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_torch_opens_what_is_written(tmp_path: Path, mapped: bool) -> None:  # noqa: FBT001 (pytest's own way)
+    tensors = {f"of.{dtype}": some(dtype) for dtype in DTYPES} | {
+        "scalar": torch.tensor(3.5),
+        "empty": torch.empty(0, 4),
+        "transposed": some("float32").T,
+        "größe": torch.ones(1),
+    }
+    with torch_zip.opened(save(tensors, tmp_path / "a.pt")) as contents:
+        torch_zip.write(tmp_path / "b.pt", contents)
+    loaded = torch.load(tmp_path / "b.pt", weights_only=True, mmap=mapped)
+    assert list(loaded) == list(tensors)
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype
+        assert torch.equal(loaded[name], tensor)
+
+
+def test_writing_is_reproducible_and_aligned(tmp_path: Path) -> None:
+    contents = Contents({"a": Stored.of(np.arange(3.0)), "b": Stored.of(np.ones((2, 2), ">f4"))})
+    for name in "ab":
+        torch_zip.write(tmp_path / name, contents)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes().index(np.arange(3.0).tobytes()) % 64 == 0
+    np.testing.assert_array_equal(torch.load(tmp_path / "a", weights_only=True)["b"], np.ones((2, 2)))
+
+
+def test_one_array_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    alive = 0
+
+    class Counted(np.ndarray[Any, Any]):
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    def made() -> Any:
+        nonlocal alive
+        assert alive == 0
+        alive += 1
+        return np.ones(4, "float32").view(Counted)
+
+    stored = Stored((4,), np.dtype("float32"), made)
+    torch_zip.write(tmp_path / "a.pt", Contents(dict.fromkeys("abc", stored)))
+    assert len(torch.load(tmp_path / "a.pt", weights_only=True)) == 3
+
+
+def test_a_type_that_torch_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="the array a is of type uint16"):
+        torch_zip.write(tmp_path / "a.pt", Contents({"a": Stored.of(np.ones(1, "uint16"))}))
+
+
+# Attacks.
+
+
+class Call:
+    """Pickles as a call of any function."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.reduced = (function, arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
+ATTACKS: dict[str, Callable[[str], Any]] = {
+    f"{os.system.__module__}.system": lambda target: Call(os.system, f"touch {target}"),
+    "builtins.eval": lambda target: Call(eval, f"open({target!r}, 'w').close()"),
+    "builtins.getattr": lambda target: Call(map, Call(getattr, Path(target), "touch"), []),
+    "shutil.copyfile": lambda target: Call(shutil.copyfile, __file__, target),
+}
+
+
+@KINDS
+@pytest.mark.parametrize("name", ATTACKS)
+def test_nothing_is_executed(tmp_path: Path, container: ModuleType, name: str) -> None:
+    target = tmp_path / "executed"
+    value = {"a": torch.ones(2), "nested": [({"deep": ATTACKS[name](str(target))},)]}
+    path = save(value, tmp_path / "a.pt", container)
+    with pytest.raises(InvalidFile, match="which is no tensor and no plain container; nothing was executed"):
+        read(path, container)
+    assert not target.exists()
+
+
+def test_the_attacks_are_real(tmp_path: Path) -> None:
+    target = tmp_path / "executed"
+    torch.load(save(ATTACKS["builtins.eval"](str(target)), tmp_path / "a.pt"), weights_only=False)
+    assert target.exists()
+
+
+def archive(path: Path, pickled: bytes, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/data.pkl", pickled)
+        for name, content in members.items():
+            file.writestr(f"a/data/{name}", content)
+    return path
+
+
+STACKED = b"\x80\x04\x8c\x0etorch.nn.utils\x8c\x09os.system\x93."
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "no pickle": (b"PK not a pickle", "makes no sense from byte 0"),
+    "empty": (b"", "makes no sense"),
+    "underflow": (b"\x80\x02R.", "makes no sense"),
+    "memo bomb": (b"\x80\x02}r\xff\xff\xff\x7f.", "numbers its 3th value 2147483647"),
+    "lying length": (b"\x80\x02X\xff\xff\xff\xffabc.", "makes no sense"),
+    "lying 8 byte length": (b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7fabc.", "makes no sense"),
+    "a text opcode": (b"(ios\nsystem\n.", "opcode INST"),
+    "an extension": (b"\x80\x02\x82\x01.", "opcode EXT1"),
+    "a dotted name": (STACKED, "names torch.nn.utils.os.system"),
+    "a name made of containers": (b"\x80\x04](K\x01e)\x93.", "no proper name"),
+    "an unknown call": (b"\x80\x02cmy.module\nfunction\n)R.", "calls my.module.function"),
+    "a call of a value": (b"\x80\x02})R.", "calls a dict"),
+    "a changed name": (b"\x80\x02ctorch\nFloatStorage\n}b.", "changes torch.FloatStorage itself"),
+    "an unknown persistent id": (b"\x80\x02X\x01\x00\x00\x00aQ.", "no storage of a known type"),
+    "a cycle through lists": (b"\x80\x02]q\x00(" + b"]h\x00a" * 3 + b"e.", ""),
+    "doublings of nothing": (
+        b"\x80\x02]" + b"".join(b"q%c]h%ca" % (n, n) + b"h%ca" % n for n in range(60)) + b".",
+        "",
+    ),
+    "doublings": (
+        b"\x80\x02cmy\nClass\n)\x81" + b"".join(b"q%c]h%ca" % (n, n) + b"h%ca" % n for n in range(60)) + b".",
+        "no bounds",
+    ),
+    "nested 100000 deep": (b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".", "no bounds"),
+    "tuples nested as a key": (b"\x80\x02})" + b"\x85" * 100_000 + b"K\x01s.", ""),
+    "a number of a million digits as a key": (
+        b"\x80\x02}\x8b" + struct.pack("<I", 500_000) + b"\x01" * 500_000 + b"K\x01s.",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pickles_end_in_an_error_or_in_nothing(tmp_path: Path, name: str) -> None:
+    pickled, message = HOSTILE[name]
+    path = archive(tmp_path / "a.pt", pickled)
+    if message:
+        with pytest.raises(InvalidFile, match=message):
+            read(path)
+    else:
+        assert read(path)[0] == {}
+
+
+def tensor_pickle(offset: int, shape: tuple[int, ...], stride: tuple[int, ...], count: int = 6) -> bytes:
+    identity = ("storage", torch.FloatStorage, "0", "cpu", count)
+    return pickled_with(identity, {"w": Rebuilt(offset, shape, stride)})
+
+
+@pytest.mark.parametrize(
+    ("pickled", "message"),
+    [
+        (tensor_pickle(1, (2, 3), (3, 1)), "the tensor w reaches to number 6 of a storage that has 6"),
+        (tensor_pickle(-1, (2,), (1,)), "no proper offset"),
+        (tensor_pickle(0, (2,), (-1,)), "no proper offset"),
+        (tensor_pickle(0, (2**63,), (0,)), "no proper offset"),
+        (tensor_pickle(0, (2**40, 2**40), (0, 0)), "would repeat 6 stored numbers"),
+        (tensor_pickle(0, (2, 3), (1,)), "2 dimensions and 1 strides"),
+        (tensor_pickle(0, (1,) * 99, (1,) * 99), "99 dimensions"),
+        (tensor_pickle(0, (7,), (1,), 7), r"storage 0 \(tensor w\) should have 28 bytes, has 24"),
+        (tensor_pickle(0, (7,), (1,), -1), "storage 0 has -1 numbers"),
+    ],
+)
+def test_a_tensor_must_lie_inside_its_storage(tmp_path: Path, pickled: bytes, message: str) -> None:
+    with pytest.raises(InvalidFile, match=message):
+        read(archive(tmp_path / "a.pt", pickled, **{"0": bytes(24)}))
+
+
+def test_a_missing_storage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFile, match="the tensor w lies in storage 0, which the file does not have"):
+        read(archive(tmp_path / "a.pt", tensor_pickle(0, (6,), (1,))))
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.pt", b"\x80\x02}.")
+    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("a/data.pkl", b"\x80\x02].")
+    with pytest.raises(InvalidFile, match=r"two members have the name a/data\.pkl"):
+        read(path)
+
+
+def directory_entry(path: Path, name: bytes) -> int:
+    return path.read_bytes().rindex(name) - 46
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (24, 2**31, "stored as it is, yet has two sizes"),  # the size
+        (42, 0, "reaches into"),  # where the member begins: at the other's place
+        (42, 2**31, "zip archive is damaged"),  # behind the end
+        (10, 8, "the directory and the header of a/data/0 differ"),  # the compression
+    ],
+)
+def test_a_lying_directory_is_refused(tmp_path: Path, field: int, value: int, message: str) -> None:
+    path = archive(tmp_path / "a.pt", tensor_pickle(0, (6,), (1,)), **{"0": bytes(24)})
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H" if field == 10 else "<I", content, directory_entry(path, b"a/data/0") + field, value)
+    path.write_bytes(content)
+    with pytest.raises(InvalidFile, match=message):
+        read(path)
+
+
+def test_a_bomb_is_refused_before_it_unfolds(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/data.pkl", tensor_pickle(0, (6,), (1,)))
+        file.writestr("a/data/0", bytes(70_000_000))
+    with pytest.raises(InvalidFile, match="would grow from"):
+        read(tmp_path / "a.pt")
+
+
+@KINDS
+def test_truncated_anywhere_is_an_error_of_ours(tmp_path: Path, container: ModuleType) -> None:
+    whole = save({"a": some("float32"), "b": torch.ones(300)}, tmp_path / "a.pt", container).read_bytes()
+    for length in range(0, len(whole), 64):
+        (tmp_path / "b.pt").write_bytes(whole[:length])
+        with pytest.raises(LstmConvertError):
+            read(tmp_path / "b.pt", container)
+
+
+@KINDS
+def test_damaged_anywhere_is_an_error_of_ours_or_read(tmp_path: Path, container: ModuleType) -> None:
+    whole = save({"a": some("int8"), "b": [torch.ones(2)]}, tmp_path / "a.pt", container).read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        (tmp_path / "b.pt").write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read(tmp_path / "b.pt", container)
+        except LstmConvertError:
+            refused += 1
+    assert refused > 50

@@ -1,0 +1,177 @@
+"""The fixtures see every mistake a row could make: each wrong gate order, axis, bias and slope fails its fixture.
+
+Reader and writer come from one row, so no round trip notices a wrong one. These tests take the arrays as the
+framework's own file lists them, unpack them with a row that is wrong in one thing, and see the recorded outputs missed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from helpers import FIXTURES, TOLERANCE, Array, Case, Recorded, run_reference
+
+from lstm_convert import LSTM, LayoutMismatch
+from lstm_convert.bundle import Bundle
+from lstm_convert.layout import Layout, Slot, unpack
+from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_2, KERAS_3, LAYOUTS, PYTORCH, PYTORCH_CELL
+
+VISIBLE = 1e-3
+
+# For each row: the fixture it must explain, and the one whose gates are hard_sigmoid where the row has such.
+FIXTURE_OF = {
+    KERAS_1.name: ("keras-1.2.2", "plain"),
+    KERAS_1_GPU.name: ("keras-1.2.2", "gpu"),
+    KERAS_2.name: ("tf-2.15", "plain"),
+    KERAS_3.name: ("keras-3.15.1", "plain"),
+    PYTORCH.name: ("torch-2.13", "plain"),
+    PYTORCH_CELL.name: ("torch-2.13", "cell"),
+}
+HARD_OF = {KERAS_1.name: "keras-1.2.2", KERAS_2.name: "tf-2.15", KERAS_3.name: "keras-3.15.1"}
+ROWS = [pytest.param(row, id=name) for name, row in LAYOUTS.items()]
+
+
+def raw(case: Case) -> tuple[list[Array], Recorded]:
+    """The arrays of a case's first LSTM as its own framework lists them, and what it recorded of that layer."""
+    recorded = case.layers[0]
+    if not case.keras:
+        state = torch.load(FIXTURES / case.folder / f"{case.name}.pt", weights_only=True)
+        return [tensor.numpy() for key, tensor in state.items() if key.startswith(f"{recorded.path}.")], recorded
+    with h5py.File(FIXTURES / case.folder / f"{case.name}.h5") as file:
+        group = file["model_weights"][recorded.path]
+        return [group[name][()] for name in group.attrs["weight_names"]], recorded
+
+
+def missed(row: Layout, case: Case) -> float:
+    """How far a row's reading of a case is from what was recorded."""
+    arrays, recorded = raw(case)
+    names = row.names(projection=len(arrays) > len(row.names()))
+    return missed_by(row, dict(zip(names, arrays, strict=True)), recorded)
+
+
+def missed_by(row: Layout, arrays: dict[str, Array], recorded: Recorded, **options: str) -> float:
+    """The same for arrays by name; infinitely far where the shapes alone give the mistake away."""
+    try:
+        layer = LSTM("mutant", unpack(row, Bundle(row.name, arrays, options)))
+    except LayoutMismatch:
+        return np.inf
+    computed = run_reference([layer], recorded, as_stated=False)
+    return float(np.abs(computed["y"] - recorded.y).max())
+
+
+def case_of(row: Layout) -> Case:
+    return Case(*FIXTURE_OF[row.name])
+
+
+def axes_otherwise(slot: Slot) -> Iterator[str]:
+    """Every other way to lay a slot's axes in an array of as many, gates and units joined as they are."""
+    for order in permutations(slot.factors):
+        for cut in range(1, len(order)):
+            groups = (order[:cut], order[cut:]) if len(slot.groups) > 1 else (order,)
+            spelled = " ".join(f"({' '.join(group)})" if len(group) > 1 else group[0] for group in groups)
+            alone = [{axis} for axis in ("input", "projection") if axis in order]
+            if spelled != slot.axes and all(only in [set(group) for group in groups] for only in alone):
+                yield spelled
+
+
+AXES = [
+    pytest.param(row, which, axes, id=f"{name}: {slot.name} as {axes}")
+    for name, row in LAYOUTS.items()
+    for which, slot in (("kernel", row.kernel), ("recurrent", row.recurrent), ("bias", row.bias))
+    for axes in dict.fromkeys(axes_otherwise(slot))
+]
+ORDERS = [
+    pytest.param(row, "".join(order), id=f"{name}: {''.join(order)}")
+    for name, row in LAYOUTS.items()
+    for order in permutations(row.gates)
+    if "".join(order) != row.gates
+]
+
+
+def test_every_row_has_a_fixture() -> None:
+    assert set(FIXTURE_OF) == set(LAYOUTS)
+    assert {row.name for row in LAYOUTS.values() if row.hard_sigmoid} == {*HARD_OF, KERAS_1_GPU.name}
+    assert len(ORDERS) == 23 * len(LAYOUTS)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_right_row_misses_nothing(row: Layout) -> None:
+    assert missed(row, case_of(row)) <= TOLERANCE["float32"]
+
+
+@pytest.mark.parametrize(("row", "order"), ORDERS)
+def test_every_wrong_gate_order_is_noticed(row: Layout, order: str) -> None:
+    assert missed(replace(row, gates=order), case_of(row)) > VISIBLE
+
+
+@pytest.mark.parametrize(("row", "which", "axes"), AXES)
+def test_every_wrong_order_of_axes_is_noticed(row: Layout, which: str, axes: str) -> None:
+    slot: Slot = getattr(row, which)
+    changed: dict[str, Any] = {which: replace(slot, axes=axes)}
+    assert missed(replace(row, **changed), case_of(row)) > VISIBLE
+
+
+@pytest.mark.parametrize(
+    ("row", "slot"),
+    [
+        pytest.param(row, slot, id=f"{name}: {slot.name}")
+        for name, row in LAYOUTS.items()
+        for slot in (row.bias, row.recurrent_bias)
+        if slot
+    ],
+)
+def test_a_dropped_bias_is_noticed(row: Layout, slot: Slot) -> None:
+    arrays, recorded = raw(case_of(row))
+    named = dict(zip(row.names(), arrays, strict=True))
+    dropped = {slot.name.format(gate=letter) for letter in row.gates}
+    without = {name: array for name, array in named.items() if name not in dropped}
+    assert len(without) < len(named)
+    assert missed_by(row, without, recorded) > VISIBLE
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_cell_without_its_biases_is_noticed(row: Layout) -> None:
+    arrays, recorded = raw(case_of(row))
+    named = dict(zip(row.names(), arrays, strict=True))
+    without = {name: named[name] for name in row.names(bias=False)}
+    assert VISIBLE < missed_by(row, without, recorded) < np.inf
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in LAYOUTS.items() if row.recurrent_bias])
+def test_a_row_that_forgets_the_second_bias_is_noticed(row: Layout) -> None:
+    arrays, _ = raw(case_of(row))
+    forgetful = replace(row, recurrent_bias=None)
+    with pytest.raises(LayoutMismatch, match="bias_hh"):
+        unpack(forgetful, Bundle(row.name, dict(zip(row.names(), arrays, strict=True))))
+
+
+def test_a_transposed_projection_is_noticed() -> None:
+    case = Case("torch-2.13", "variant_proj")
+    assert missed(PYTORCH, case) <= TOLERANCE["float32"]
+    assert missed(replace(PYTORCH, projection=Slot("weight_hr", "unit projection")), case) > VISIBLE
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in LAYOUTS.items() if row.hard_sigmoid])
+@pytest.mark.parametrize("mistake", ["the other slope", "the other offset", "sigmoid"])
+def test_another_gate_activation_is_noticed(row: Layout, mistake: str) -> None:
+    arrays, recorded = raw(Case(HARD_OF.get(row.name, HARD_OF[KERAS_1.name]), "hard"))
+    if row is KERAS_1_GPU:  # no fixture has both: the same cell as Keras 1 keeps it for a GPU
+        arrays = [np.concatenate(arrays[part::3], axis=-1)[..., _gpu_order(recorded.y.shape[-1])] for part in range(3)]
+    named = dict(zip(row.names(), arrays, strict=True))
+    assert missed_by(row, named, recorded, **{row.gate_option: "hard_sigmoid"}) <= TOLERANCE["float32"]
+    wrong = {
+        "the other slope": {"slope": 1 / 6 + 0.2 - row.hard_sigmoid["slope"], "offset": 0.5},
+        "the other offset": {**row.hard_sigmoid, "offset": 0.45},
+        "sigmoid": row.hard_sigmoid,
+    }[mistake]
+    name = "sigmoid" if mistake == "sigmoid" else "hard_sigmoid"
+    assert missed_by(replace(row, hard_sigmoid=wrong), named, recorded, **{row.gate_option: name}) > VISIBLE
+
+
+def _gpu_order(units: int) -> Array:
+    """Where the columns of i, f, c, o lie in those of i, c, f, o."""
+    return np.concatenate([np.arange(units) + units * KERAS_1.gates.index(gate) for gate in KERAS_1_GPU.gates])
