@@ -34,7 +34,7 @@ class Graph:
         self._readers = Counter(
             id(feed)
             for node in root.walk()
-            if not node.is_model
+            if not node.is_model and self._stands_in_a_model(node)
             for feed in {id(feed): feed for feed, output in self.feeds(node) if output == 0}.values()
         )
         self._readers.update(id(feed) for feed, output in self._outputs(root) if output == 0)
@@ -87,6 +87,11 @@ class Graph:
         for call in node.inputs:
             for name, output in call:
                 yield from self._resolve(parent.child(name), output)
+
+    def _stands_in_a_model(self, node: Node) -> bool:
+        """Return whether a node is a layer of a model, not what a wrapper wraps: that reads nothing of its own."""
+        parent = self._parents.get(id(node))
+        return parent is not None and parent.is_model
 
     def _resolve(self, node: Node, output: int) -> Iterator[Feed]:
         """Yield the layer that makes a node's output: the node, or the layer inside it where it is a model."""

@@ -172,8 +172,8 @@ def _by_name(contents: Contents, group: str, weights: list[Weight]) -> Iterator[
     for cell in _cells(weights):
         scope = names[next(iter(cell.keys.values()))].scope
         inner = re.sub(r"(^|/)(forward|backward)_[^/]*$", "", scope)
-        kernel, recurrent, *_ = (contents.arrays[key] for key in cell.keys.values())
-        kind = "LSTM" if cell.layout is KERAS_1 else kind_by_shape(kernel, recurrent)
+        kernel, recurrent, *bias = (contents.arrays[key] for key in cell.keys.values())
+        kind = "LSTM" if cell.layout is KERAS_1 else kind_by_shape(kernel, recurrent, *bias[:1])
         scopes.setdefault(_below(group, inner), []).append((kind, cell))
     for path, found in scopes.items():
         kinds, cells = zip(*found, strict=True)

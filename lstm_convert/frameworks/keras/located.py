@@ -46,12 +46,15 @@ def array_of(stored: Stored) -> NDArray[Any]:
     return np.asarray(array)
 
 
-def kind_by_shape(kernel: Stored, recurrent: Stored) -> str:
-    """Return which kind of recurrent cell two arrays are by their shapes alone, or "" where they are none."""
+def kind_by_shape(kernel: Stored, recurrent: Stored, bias: Stored | None = None) -> str:
+    """Return which kind of recurrent cell some arrays are by their shapes alone, or "" where they are none."""
     if len(kernel.shape) != 2 or len(recurrent.shape) != 2 or kernel.shape[1] != recurrent.shape[1]:  # noqa: PLR2004 (matrices)
         return ""
     units, columns = recurrent.shape
-    return GATE_COUNTS.get(columns // units, "") if units and columns % units == 0 else ""
+    kind = GATE_COUNTS.get(columns // units, "") if units and columns % units == 0 else ""
+    return (
+        f"CuDNN{kind}" if kind and bias and bias.shape == (2 * columns,) else kind
+    )  # cuDNN has two biases, in one array
 
 
 def unstated(path: str, kinds: tuple[str, ...], *, bidirectional: bool) -> RecurrentSpec:

@@ -104,7 +104,7 @@ def _array(torch: Any, tensor: Any) -> NDArray[Any]:
 
 def _tensor(torch: Any, array: NDArray[Any]) -> Any:
     if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(np.array(array))
 
 
