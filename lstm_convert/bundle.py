@@ -14,11 +14,12 @@ class Bundle:
     Args:
         layout: the name of the row that says which gate lies where.
         arrays: `kernel`, `weight_ih`, `W_i` … as the framework names them within one cell.
-        options: `recurrent_activation` and the like, where the file or the user states them.
+        options: `recurrent_activation` and the like, where the file or the user states them: an activation's name, the
+            activation itself, a number.
         keys: where each array was found, or is to be put, in the file.
     """
 
     layout: str
     arrays: Mapping[str, NDArray[Any]]
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)

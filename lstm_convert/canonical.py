@@ -5,9 +5,13 @@ One step of a cell, `*` element by element, with `gate` for sigmoid and `candida
     i = gate(W.i x + b.i + U.i h + b_rec.i)          input gate
     f = gate(W.f x + b.f + U.f h + b_rec.f)          forget gate
     g = candidate(W.g x + b.g + U.g h + b_rec.g)     candidate; Keras calls it c
-    o = gate(W.o x + b.o + U.o h + b_rec.o)          output gate
     c = f * c + i * g
-    h = o * output(c), or projection (o * output(c))
+    o = gate(W.o x + b.o + U.o h + b_rec.o)          output gate
+    h = o * output(c)
+
+Where a cell has them: peepholes add p_i * c and p_f * c of the step before inside i and f, and p_o * c of this step
+inside o; a coupled cell has f = 1 - i; `gate_clip` bounds what the activations of i, f, g and o are given, `cell_clip`
+bounds c; a projection makes h = projection (o * output(c)), and `projection_clip` bounds that.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -113,9 +117,14 @@ class Cell:
         b: biases of the input side, (4, H), or None.
         b_rec: biases of the recurrent side, (4, H), or None. PyTorch stores both; their sum is what counts.
         projection: (P, H), or None.
+        peephole: what i, f and o see of c, (3, H), or None.
         gate: activation of i, f and o.
         candidate: activation of g.
         output: activation of c on its way to h.
+        gate_clip: the bound on what the activations of the gates and the candidate are given, or None.
+        cell_clip: the bound on c, or None.
+        projection_clip: the bound on the projected h, or None.
+        coupled: whether f is 1 - i, and its own weights count for nothing.
 
     Raises:
         LayoutMismatch: the shapes do not belong together; all that do not are listed.
@@ -126,9 +135,14 @@ class Cell:
     b: Gates | None = None
     b_rec: Gates | None = None
     projection: Array | None = None
+    peephole: Array | None = None
     gate: Activation = SIGMOID
     candidate: Activation = TANH
     output: Activation = TANH
+    gate_clip: float | None = None
+    cell_clip: float | None = None
+    projection_clip: float | None = None
+    coupled: bool = False
 
     def __post_init__(self) -> None:
         self._raise_if(
@@ -143,6 +157,7 @@ class Cell:
             "b": (4, self.units),
             "b_rec": (4, self.units),
             "projection": (recurrent, self.units),
+            "peephole": (3, self.units),
         }
         self._raise_if(
             f"{name}: expected {expected[name]}, found {array.shape}"
@@ -154,10 +169,25 @@ class Cell:
         if details := list(wrong):
             raise LayoutMismatch("the arrays of this cell do not belong together", details)
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array], **options: Any) -> "Cell":
+        """Return a cell from its arrays, by the names of its fields, gates together.
+
+        Args:
+            arrays: at least W and U.
+            **options: its other fields: activations, clips, coupling.
+        """
+        return cls(**{name: _field(name, array) for name, array in arrays.items()}, **options)
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> "Cell":
+        """Return the same cell with other arrays, by the names of its fields; those not named stay."""
+        fields: dict[str, Any] = {name: _field(name, array) for name, array in arrays.items()}
+        return replace(self, **fields)
+
     def arrays(self) -> dict[str, Array]:
         """Return the arrays this cell has, by the names of its fields, gates together."""
-        fields = {"W": self.W, "U": self.U, "b": self.b, "b_rec": self.b_rec, "projection": self.projection}
-        return {name: np.asarray(value) for name, value in fields.items() if value is not None}
+        names = ("W", "U", "b", "b_rec", "projection", "peephole")
+        return {name: np.asarray(getattr(self, name)) for name in names if getattr(self, name) is not None}
 
     @property
     def units(self) -> int:
@@ -173,6 +203,10 @@ class Cell:
     def outputs(self) -> int:
         """R, the width of h: the projection's where there is one, else H."""
         return self.U.shape[2]
+
+
+def _field(name: str, array: Array) -> Any:
+    return array if name in ("projection", "peephole") else Gates(array)
 
 
 @dataclass(frozen=True)
@@ -198,12 +232,15 @@ class LSTM:
         backward: the cell that reads it from its last step, or None.
         depth: which layer of a stack of several under one path this is, or None where it stands alone.
         follows: the layer whose whole output sequence is this one's only input and read by no other, or None.
-        merge: how the two directions are joined: concat, sum, mul, ave, or None for side by side.
-        go_backwards: whether the sequence is read from its end, the output left in the order of reading.
+        starts_from: the layer whose last states this one starts with, or None.
+        merge: how the two directions are joined: concat, sum, mul, ave, or None for one output each.
+        go_backwards: whether `forward` reads the sequence from its end, its output left in the order of reading.
         return_sequences: whether the output is every step, or the last one alone.
         return_state: whether the last states are returned too.
         stateful: whether the states live on from one batch to the next.
-        masked_by: the layer whose mask reaches this one, or None.
+        batch_size: the number of sequences that a stateful layer was made for, or None.
+        masked_by: the layer whose mask reaches this one, or None. A masked step leaves the states as they are.
+        zero_output_for_mask: whether the output of a masked step is zero, or that of the step before again.
         origin: the layout and keys of its arrays in the source.
     """
 
@@ -212,12 +249,15 @@ class LSTM:
     backward: Cell | None = None
     depth: int | None = None
     follows: str | None = None
+    starts_from: str | None = None
     merge: str | None = "concat"
     go_backwards: bool = False
     return_sequences: bool = True
     return_state: bool = False
     stateful: bool = False
+    batch_size: int | None = None
     masked_by: str | None = None
+    zero_output_for_mask: bool = False
     origin: Origin | None = None
 
     @property
@@ -265,12 +305,14 @@ class Model:
         layers: the layers.
         left_out: the arrays of the source that belong to none of them.
         assumed: what the source did not say and was taken for granted, one sentence each.
+        notes: what was done to read it, one sentence each.
         provenance: where all this came from.
     """
 
     layers: tuple[LSTM, ...]
     left_out: tuple[LeftOut, ...] = ()
     assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
 
     def __getitem__(self, name: str) -> LSTM:

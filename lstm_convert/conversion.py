@@ -3,19 +3,21 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lstm_convert import placing
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported
 from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.placing import check_free, not_yet_beside, replacing
+from lstm_convert.precision import cast
 from lstm_convert.proof import Proof, prove
 
 PathLike = str | os.PathLike[str]
@@ -80,6 +82,8 @@ def save(
     stack: bool = False,
     rename: Mapping[str, str] | None = None,
     allow: Iterable[str] = (),
+    dtype: str | None = None,
+    custom_layer: bool = False,
     force: bool = False,
 ) -> None:
     """Write a model to a file, in the kind that the file's ending asks for; whole, or not at all.
@@ -89,8 +93,12 @@ def save(
         path: where to; the ending says what: `.keras`, `.weights.h5`, `.h5`, `.pt`, `.safetensors`, `.npz` …
         stack: whether consecutive layers of one size become one multi-layer module where the target has such.
         rename: old path to new path, for layers or whole prefixes of paths.
-        allow: what the target cannot state and the caller's own code takes over: `hard_sigmoid`.
-        force: whether an existing file is replaced.
+        allow: what the target cannot state and the caller's own code takes over: `hard_sigmoid`, `mask`,
+            `go_backwards`, `merge`.
+        dtype: the type of number to round the weights to: float16, bfloat16, float32, float64; None leaves them as is.
+        custom_layer: whether a layer that Keras does not have is written as one of our own, whose source code,
+            `lstm_layer.py`, is put beside the file; it is imported before the file is loaded.
+        force: whether existing files are replaced.
 
     Raises:
         UnknownFormat: nothing is written under this ending.
@@ -99,7 +107,8 @@ def save(
     """
     path = Path(path)
     with _about(path):
-        _write(model, path, _write_options(path, stack=stack, rename=rename, allow=allow), force=force)
+        options = _write_options(path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer)
+        _write(model, path, options, force=force)
 
 
 def convert(
@@ -111,6 +120,8 @@ def convert(
     stack: bool = False,
     rename: Mapping[str, str] | None = None,
     allow: Iterable[str] = (),
+    dtype: str | None = None,
+    custom_layer: bool = False,
     force: bool = False,
 ) -> Conversion:
     """Convert a file to another, read the result back, and prove that it computes the same.
@@ -123,6 +134,8 @@ def convert(
         stack: as in `save`.
         rename: as in `save`.
         allow: as in `save`.
+        dtype: as in `save`.
+        custom_layer: as in `save`.
         force: as in `save`.
 
     Returns:
@@ -133,9 +146,13 @@ def convert(
     """
     source, target = Path(source), Path(target)
     with _about(target):
-        _check_apart(source, target)
-        options = _write_options(target, stack=stack, rename=rename, allow=allow)
-        _check_free(target, force=force)
+        for written in files_of(target):
+            _check_apart(source, written)
+        options = _write_options(
+            target, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer
+        )
+        for written in files_of(target):
+            check_free(written, force=force)
     model = load(source, config=config, recurrent_activation=recurrent_activation)
     with _about(target):
         result, proof = _write(model, target, options, force=force)
@@ -212,7 +229,15 @@ def _architecture(config: PathLike | None) -> Any:
         return document
 
 
-def _write_options(path: Path, *, stack: bool, rename: Mapping[str, str] | None, allow: Iterable[str]) -> WriteOptions:
+def _write_options(
+    path: Path,
+    *,
+    stack: bool,
+    rename: Mapping[str, str] | None,
+    allow: Iterable[str],
+    dtype: str | None,
+    custom_layer: bool,
+) -> WriteOptions:
     allowed = frozenset(allow)
     if unknown := allowed - set(ALLOWABLE):
         raise Unsupported(
@@ -220,7 +245,17 @@ def _write_options(path: Path, *, stack: bool, rename: Mapping[str, str] | None,
             [f"expected one of {', '.join(ALLOWABLE)}"],
             "Leave it out, or allow one of these.",
         )
-    return WriteOptions(for_writing(path)[1], stack, dict(rename or {}), allowed)
+    entry, extension = for_writing(path)
+    if custom_layer and not hasattr(entry.adapter, "companions"):
+        raise Unsupported(
+            f"is written as {entry.name}", ["--custom-layer: no such file has a layer of its own"], "Leave it out."
+        )
+    return WriteOptions(extension, stack, dict(rename or {}), allowed, dtype, custom_layer)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that writing to a path makes."""
+    return placing.written(path, for_writing(path)[0].beside)
 
 
 def _check_apart(source: Path, target: Path) -> None:
@@ -229,22 +264,10 @@ def _check_apart(source: Path, target: Path) -> None:
             raise InvalidFile("is the source itself", next_step="Use another name; the source is never replaced.")
 
 
-def _check_free(path: Path, *, force: bool) -> None:
-    try:
-        is_folder, exists, has_folder = path.is_dir(), path.exists(), path.parent.is_dir()
-    except OSError as error:
-        raise InvalidFile(f"cannot be written: {error.strerror}", next_step="Use another name.") from error
-    if is_folder:
-        raise InvalidFile("is a folder", next_step="Name a file.")
-    if exists and not force:
-        raise InvalidFile("exists already", next_step="Use another name, or --force to replace it.")
-    if not has_folder:
-        raise InvalidFile(f"lies in a folder that does not exist: {path.parent}", next_step="Make the folder first.")
-
-
 def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> tuple[Model, Proof]:
     """Write to a temporary file, read it back, prove it, and only then give it its name."""
-    _check_free(path, force=force)
+    for written in files_of(path):
+        check_free(written, force=force)
     entry, extension = for_writing(path)
     if reasons := [reason for layer in model.layers for reason in entry.adapter.refusals(layer, options)]:
         raise Unsupported(
@@ -252,45 +275,17 @@ def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> t
             reasons,
             "The canonical form (.npz, .lstm.safetensors) holds more.",
         )
-    contents = entry.adapter.write(model, options)
-    with _replacing(path, extension) as temporary:
+    texts = entry.adapter.companions(model, options) if hasattr(entry.adapter, "companions") else {}
+    companions = not_yet_beside(path, texts, force=force)
+    contents = entry.adapter.write(cast(model, options.dtype) if options.dtype else model, options)
+    with ExitStack() as stack:  # which puts the last in its place first: the file, then what belongs to it
+        for companion, text in companions.items():
+            stack.enter_context(replacing(companion, companion.suffix)).write_text(text, "utf-8")
+        temporary = stack.enter_context(replacing(path, extension, entry.beside))
         entry.opener.write(temporary, contents)
-        with entry.opener.opened(temporary) as written:
-            result = entry.adapter.read(written, ReadOptions(keepsakes=False))
-        return result, prove(model, result)
-
-
-@contextmanager
-def _replacing(path: Path, extension: str) -> Iterator[Path]:
-    """Yield a temporary file beside a path, and put it in the path's place if all goes well; a link stays a link."""
-    try:
-        path = path.resolve()
-        handle, name = tempfile.mkstemp(extension, ".lstm-convert-", path.parent)
-    except OSError as error:
-        raise InvalidFile(
-            f"cannot be written: {error.strerror}", next_step="Choose a folder you may write to."
-        ) from error
-    temporary = Path(name)
-    try:
-        os.close(handle)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise InvalidFile(
-            f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
-        ) from error
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        with entry.opener.opened(temporary) as contents:
+            result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
+        return result, prove(model, result, options.allow)
 
 
 def _sha256(path: Path) -> str:

@@ -25,6 +25,7 @@ class Format:
         extensions: the endings under which it is written, longest meaning first; none where it is only read.
         read_as: the endings under which it is found.
         checked: the versions whose files the tests read, or whose framework opens what is written.
+        beside: the ending of a second file that is written with it, under the same name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Format:
     read_as: tuple[str, ...]
     extensions: tuple[str, ...] = ()
     checked: str = ""
+    beside: str = ""
 
     @property
     def opener(self) -> ModuleType:
@@ -122,6 +124,24 @@ FORMATS = (
         checked="NumPy 2",
     ),
     Format(
+        "PyTorch source",
+        magic=_ANY,
+        container="source_pair",
+        framework="pytorch.source",
+        read_as=(),
+        extensions=(".py",),
+        checked="PyTorch 2.13.0, safetensors 0.8",
+        beside=".safetensors",
+    ),
+    Format(
+        "PyTorch source, its weights",
+        magic=_ANY,
+        container="safetensors",
+        framework="pytorch.source",
+        read_as=(".safetensors",),
+        checked="PyTorch 2.13.0, safetensors 0.8",
+    ),
+    Format(
         "PyTorch safetensors",
         magic=_ANY,
         container="safetensors",
@@ -132,7 +152,8 @@ FORMATS = (
     ),
 )
 
-ALLOWABLE = ("hard_sigmoid",)
+# What a target may leave to the user's own code.
+ALLOWABLE = ("hard_sigmoid", "mask", "go_backwards", "merge")
 
 
 def candidates(path: Path) -> list[Format]:

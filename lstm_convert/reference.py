@@ -3,17 +3,19 @@
 The equations are those of `canonical`; nothing here is fast on purpose, everything is plain.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Activation, Cell
+from lstm_convert.activations import function
+from lstm_convert.canonical import LSTM, Cell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,20 +23,28 @@ class Run:
     """What a layer returned.
 
     Args:
-        sequence: every step's output in the order of the input, both directions side by side, (batch, time, outputs).
-        output: what the layer returns as it is configured: the sequence, or its last step in each direction.
+        outputs: what the layer returns as it is configured: every step, (batch, time, outputs), or the last one,
+            (batch, outputs); one array, or one a direction where the two are not merged.
         h: the last output state of each direction, (batch, outputs of that direction).
         c: the last cell state of each direction, (batch, units).
     """
 
-    sequence: Float64
-    output: Float64
+    outputs: tuple[Float64, ...]
     h: tuple[Float64, ...]
     c: tuple[Float64, ...]
 
+    @property
+    def output(self) -> Float64:
+        """The only output, or the forward one of two that are not merged."""
+        return self.outputs[0]
+
 
 def run(
-    layer: LSTM, x: NDArray[Any], h0: Sequence[NDArray[Any]] | None = None, c0: Sequence[NDArray[Any]] | None = None
+    layer: LSTM,
+    x: NDArray[Any],
+    h0: Sequence[NDArray[Any]] | None = None,
+    c0: Sequence[NDArray[Any]] | None = None,
+    mask: NDArray[Any] | None = None,
 ) -> Run:
     """Return what a layer computes on a batch of sequences, in float64.
 
@@ -43,66 +53,88 @@ def run(
         x: (batch, time, inputs).
         h0: the initial output state of each direction, (batch, outputs of that direction); zeros where None.
         c0: the initial cell state of each direction, (batch, units); zeros where None.
+        mask: which steps count, (batch, time); all where None.
 
     Raises:
-        Unsupported: the layer is one that this reference does not compute.
+        Unsupported: an activation or a merge is not known.
     """
-    if layer.go_backwards or layer.masked_by or (layer.backward and layer.merge != "concat"):
-        raise Unsupported(f"{layer.name}: the reference computes no go_backwards, masks or merges but concat yet")
     x = np.asarray(x, np.float64)
-    sequences, lasts, hs, cs = [], [], [], []
+    counts = np.ones(x.shape[:2], bool) if mask is None else np.asarray(mask, bool)
+    outputs, hs, cs = [], [], []
     for direction, cell in enumerate(layer.cells.values()):
         start_h = np.zeros((len(x), cell.outputs)) if h0 is None else np.asarray(h0[direction], np.float64)
         start_c = np.zeros((len(x), cell.units)) if c0 is None else np.asarray(c0[direction], np.float64)
-        order = slice(None, None, -1) if direction else slice(None)
-        sequence, h, c = run_cell(cell, x[:, order], start_h, start_c)
-        sequences.append(sequence[:, order])
-        lasts.append(sequence[:, -1])
+        backwards = layer.go_backwards != bool(direction)
+        order = slice(None, None, -1) if backwards else slice(None)
+        with np.errstate(over="ignore", invalid="ignore"):  # some nets grow without bound, in every framework
+            steps, h, c = run_cell(cell, x[:, order], start_h, start_c, counts[:, order])
+        if layer.zero_output_for_mask:
+            steps = np.where(counts[:, order, None], steps, 0.0)
+        # A backward half is turned back to the order of the other; a layer that stands alone is left as it was read.
+        sequence = steps[:, ::-1] if direction else steps
+        outputs.append(sequence if layer.return_sequences else steps[:, -1])
         hs.append(h)
         cs.append(c)
-    whole = np.concatenate(sequences, axis=-1)
-    output = whole if layer.return_sequences else np.concatenate(lasts, axis=-1)
-    return Run(whole, output, tuple(hs), tuple(cs))
+    return Run(_merged(layer, outputs), tuple(hs), tuple(cs))
 
 
-def run_cell(cell: Cell, x: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64, Float64]:
-    """Return every step's h, (batch, time, outputs), and the last h and c of one cell that reads its steps in order.
+def run_cell(
+    cell: Cell, x: Float64, h: Float64, c: Float64, counts: Bool | None = None
+) -> tuple[Float64, Float64, Float64]:
+    """Return every step's output, (batch, time, outputs), and the last h and c of one cell that reads steps in order.
+
+    The output of a step that does not count is that of the step before, zero where there is none.
 
     Args:
         cell: the cell.
         x: (batch, time, inputs).
         h: the first output state, (batch, outputs).
         c: the first cell state, (batch, units).
+        counts: which steps count, (batch, time); all where None.
     """
-    gate, candidate, output = (_function(activation) for activation in (cell.gate, cell.candidate, cell.output))
+    gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
     # Contiguous, so that equal weights give equal sums however their file stored them.
     W, U = (np.ascontiguousarray(gates, np.float64) for gates in (cell.W, cell.U))  # noqa: N806 (the field's own letters)
     biases = [np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec) if bias is not None]
     bias = sum(biases, np.zeros((4, cell.units)))
-    projection = None if cell.projection is None else np.asarray(cell.projection, np.float64)
+    p_i, p_f, p_o = np.zeros((3, cell.units)) if cell.peephole is None else np.asarray(cell.peephole, np.float64)
     from_input = np.einsum("btd,gud->tgbu", x, W) + bias[:, None, :]
     steps = np.empty((x.shape[1], *h.shape))
+    output = np.zeros_like(h)
     for step, z_input in enumerate(from_input):
         z_i, z_f, z_g, z_o = z_input + np.einsum("br,gur->gbu", h, U)
-        c = gate(z_f) * c + gate(z_i) * candidate(z_g)
-        h = gate(z_o) * output(c)
-        if projection is not None:
-            h = h @ projection.T
-        steps[step] = h
+        i = gate(_clipped(z_i + p_i * c, cell.gate_clip))
+        f = 1.0 - i if cell.coupled else gate(_clipped(z_f + p_f * c, cell.gate_clip))
+        g = candidate(_clipped(z_g, cell.gate_clip))
+        new_c = _clipped(f * c + i * g, cell.cell_clip)
+        o = gate(_clipped(z_o + p_o * new_c, cell.gate_clip))
+        new_h = _projected(cell, o * activation(new_c))
+        counting = np.ones((len(x), 1), bool) if counts is None else counts[:, step, None]
+        c, h, output = np.where(counting, new_c, c), np.where(counting, new_h, h), np.where(counting, new_h, output)
+        steps[step] = output
     return steps.transpose(1, 0, 2), h, c
 
 
-def _function(activation: Activation) -> Callable[[Float64], Float64]:
-    if activation.name == "hard_sigmoid":
-        slope, offset = activation.parameters["slope"], activation.parameters["offset"]
-        return lambda x: np.clip(slope * x + offset, 0.0, 1.0)
-    if activation.name not in _FUNCTIONS:
-        raise Unsupported(f"activation {activation}: the reference knows {', '.join([*_FUNCTIONS, 'hard_sigmoid'])}")
-    return _FUNCTIONS[activation.name]
+def _clipped(x: Float64, bound: float | None) -> Float64:
+    return x if bound is None else np.clip(x, -bound, bound)
 
 
-def _sigmoid(x: Float64) -> Float64:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # as 1 / (1 + exp(-x)), without its overflow
+def _projected(cell: Cell, h: Float64) -> Float64:
+    if cell.projection is None:
+        return h
+    return _clipped(h @ np.asarray(cell.projection, np.float64).T, cell.projection_clip)
 
 
-_FUNCTIONS: dict[str, Callable[[Float64], Float64]] = {"sigmoid": _sigmoid, "tanh": np.tanh}
+def _merged(layer: LSTM, outputs: list[Float64]) -> tuple[Float64, ...]:
+    if layer.backward is None or layer.merge is None:
+        return tuple(outputs)
+    forward, backward = outputs
+    if layer.merge == "concat":
+        return (np.concatenate(outputs, axis=-1),)
+    if layer.merge == "sum":
+        return (forward + backward,)
+    if layer.merge == "ave":
+        return ((forward + backward) / 2.0,)
+    if layer.merge == "mul":
+        return (forward * backward,)
+    raise Unsupported(f"{layer.name}: merge {layer.merge!r} is not known")

@@ -121,7 +121,8 @@ def test_the_document_says_what_the_tensors_do_not(tmp_path: Path, ending: str) 
     layer = document["layers"]["lstm"]
     hard = {"name": "hard_sigmoid", "parameters": {"slope": 0.2, "offset": 0.5}}
     tanh = {"name": "tanh", "parameters": {}}
-    assert layer["cells"] == {"forward": {"gate": hard, "candidate": tanh, "output": tanh}}
+    unclipped = {"gate_clip": None, "cell_clip": None, "projection_clip": None, "coupled": False}
+    assert layer["cells"] == {"forward": {"gate": hard, "candidate": tanh, "output": tanh, **unclipped}}
     assert (layer["path"], layer["return_sequences"], layer["origin"]["layout"]) == ("lstm", False, "keras 1")
     assert document["provenance"] == {
         "framework": "keras",

@@ -42,12 +42,7 @@ KERAS_FILES = params([case for case in PLAIN if case.keras and not case.hard and
 TORCH_CASES = [case for case in PLAIN if not case.keras]
 
 
-def keras_3_computes(case: Case) -> bool:
-    """Whether a Keras 3 file holds the case: hard_sigmoid had another slope, and a kept state needs its batch size."""
-    return case.name not in ("stateful", "subclassed") and (not case.hard or case.folder.startswith("keras-3"))
-
-
-KERAS_CASES = [case for case in PLAIN if case.keras and keras_3_computes(case)]
+KERAS_CASES = [case for case in PLAIN if case.keras and case.name != "subclassed"]
 
 
 def state_of(file: Path) -> dict[str, torch.Tensor]:
@@ -70,8 +65,8 @@ def in_torch(case: Case, state: Mapping[str, torch.Tensor]) -> list[tuple[Record
 def assert_keras_computes(case: Case, source: Model, result: keras.Model) -> None:
     found = chains(source.layers)
     for recorded in case.layers:
-        y = run_keras([result.get_layer(layer.name) for layer in found[recorded.path]], recorded)
-        assert_close(y, recorded.y, TOLERANCE[case.dtype])
+        computed = run_keras([result.get_layer(layer.name) for layer in found[recorded.path]], recorded)
+        assert_close(computed["y"], recorded.y, TOLERANCE[case.dtype])
 
 
 @pytest.mark.parametrize(("case", "file"), KERAS_FILES)

@@ -8,10 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import Activation, Cell, Gates
+from lstm_convert.canonical import TANH, Activation, Cell, Gates
 from lstm_convert.errors import LayoutMismatch, Unsupported
-from lstm_convert.layout import Layout, Slot, pack, unpack, whereabouts
-from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_2, KERAS_3, LAYOUTS, PYTORCH, PYTORCH_CELL
+from lstm_convert.layout import Layout, Slot
+from lstm_convert.packing import options, pack, rescaled, unpack, whereabouts
+from lstm_convert.table import (
+    KERAS_1,
+    KERAS_1_GPU,
+    KERAS_2,
+    KERAS_3,
+    KERAS_CUDNN,
+    KERAS_EXTENDED,
+    LAYOUTS,
+    PYTORCH,
+)
 
 ROWS = pytest.mark.parametrize("row", LAYOUTS.values(), ids=LAYOUTS)
 DTYPES = st.sampled_from(["float16", "float32", "float64"])
@@ -36,11 +46,14 @@ def cells(draw: st.DrawFn, row: Layout) -> tuple[Cell, dict[str, Any]]:
     outputs = draw(SIZES) if row.projection and draw(st.booleans()) else None
     shapes: dict[str, tuple[int, ...]] = {"W": (4, units, inputs), "U": (4, units, outputs or units)}
     if draw(st.booleans()):
-        shapes |= {"b": (4, units)} | ({"b_rec": (4, units)} if row.recurrent_bias else {})
+        shapes |= {"b": (4, units)} | ({"b_rec": (4, units)} if row.has_two_biases else {})
     if outputs:
         shapes["projection"] = (outputs, units)
+    if row.peephole and draw(st.booleans()):
+        shapes["peephole"] = (3, units)
     arrays = {name: numbers(seed + place, dtype, shape) for place, (name, shape) in enumerate(shapes.items())}
-    fields: dict[str, Any] = {name: array if name == "projection" else Gates(array) for name, array in arrays.items()}
+    whole = ("projection", "peephole")
+    fields: dict[str, Any] = {name: array if name in whole else Gates(array) for name, array in arrays.items()}
     return Cell(**fields), arrays
 
 
@@ -48,22 +61,30 @@ def cells(draw: st.DrawFn, row: Layout) -> tuple[Cell, dict[str, Any]]:
 def bundles(draw: st.DrawFn, row: Layout) -> Bundle:
     """Draw a bundle as a row's framework would store it, its shapes written out here and not taken from the row."""
     h, d, dtype, seed = draw(SIZES), draw(SIZES), draw(DTYPES), draw(st.integers(0, 2**32))
-    r = draw(SIZES) if row is PYTORCH and draw(st.booleans()) else h
+    r = draw(SIZES) if row in (PYTORCH, KERAS_EXTENDED) and draw(st.booleans()) else h
     bias = row in (KERAS_1, KERAS_1_GPU) or draw(st.booleans())
     shapes: dict[str, tuple[int, ...]]
     if row is KERAS_1:
         shapes = {f"{array}_{gate}": shape for gate in "icfo" for array, shape in zip("WUb", [(d, h), (h, h), (h,)])}  # noqa: B905
     elif row is KERAS_1_GPU:
         shapes = {"W": (d, 4 * h), "U": (h, 4 * h), "b": (4 * h,)}
-    elif row in (KERAS_2, KERAS_3):
-        shapes = {"kernel": (d, 4 * h), "recurrent_kernel": (h, 4 * h)} | ({"bias": (4 * h,)} if bias else {})
+    elif row in (KERAS_2, KERAS_3, KERAS_CUDNN):
+        biases = 8 if row is KERAS_CUDNN else 4
+        shapes = {"kernel": (d, 4 * h), "recurrent_kernel": (h, 4 * h)} | ({"bias": (biases * h,)} if bias else {})
+    elif row is KERAS_EXTENDED:
+        shapes = {"kernel": (d, 4 * h), "recurrent_kernel": (r, 4 * h)} | ({"bias": (4 * h,)} if bias else {})
+        shapes |= {"peephole_kernel": (3, h)} if draw(st.booleans()) else {}
+        shapes |= {"projection_kernel": (h, r)} if r != h else {}
     else:
         shapes = {"weight_ih": (4 * h, d), "weight_hh": (4 * h, r)}
         shapes |= {"bias_ih": (4 * h,), "bias_hh": (4 * h,)} if bias else {}
         shapes |= {"weight_hr": (r, h)} if r != h else {}
-    options = {name: value for name, value in ((row.gate_option, "sigmoid"), (row.candidate_option, "tanh")) if name}
+    stated: dict[str, Any] = {row.gate_option: "sigmoid", row.candidate_option: "tanh"} if row.gate_option else {}
+    if row is KERAS_EXTENDED:
+        activations = {"recurrent_activation": HARD, "activation": RELU, "output_activation": TANH}
+        stated = {**activations, "gate_clip": 0.5, "cell_clip": 0.0, "projection_clip": None, "coupled": True}
     arrays = {name: numbers(seed + place, dtype, shape) for place, (name, shape) in enumerate(shapes.items())}
-    return Bundle(row.name, arrays, options)
+    return Bundle(row.name, arrays, stated)
 
 
 @ROWS
@@ -82,27 +103,24 @@ def test_a_cell_comes_back_bit_for_bit(row: Layout, data: st.DataObject) -> None
 def test_a_bundle_comes_back_bit_for_bit_and_in_order(row: Layout, data: st.DataObject) -> None:
     bundle = data.draw(bundles(row))
     before = bits(bundle.arrays)
-    back = pack(row, unpack(row, bundle))
+    cell = unpack(row, bundle)
+    back = pack(row, cell)
     assert list(back.arrays) == list(bundle.arrays)
     assert bits(back.arrays) == before == bits(bundle.arrays)
-    assert back.options == bundle.options
+    assert options(row, cell) == bundle.options
     assert all(array.flags.writeable for array in bundle.arrays.values())
 
 
-@pytest.mark.parametrize(
-    ("row", "gates"),
-    [
-        (KERAS_1, {"W_i": "i", "W_c": "g", "W_f": "f", "W_o": "o"}),
-        (KERAS_1_GPU, "ifgo"),
-        (KERAS_2, "ifgo"),
-        (KERAS_3, "ifgo"),
-        (PYTORCH, "ifgo"),
-        (PYTORCH_CELL, "ifgo"),
-    ],
-    ids=LAYOUTS,
-)
-def test_each_gate_lies_where_the_framework_has_it(row: Layout, gates: Any) -> None:
+LIES: dict[str, Any] = {
+    KERAS_1.name: {"W_i": "i", "W_c": "g", "W_f": "f", "W_o": "o"},
+    **dict.fromkeys((row.name for row in LAYOUTS.values() if row is not KERAS_1), "ifgo"),
+}
+
+
+@ROWS
+def test_each_gate_lies_where_the_framework_has_it(row: Layout) -> None:
     """The kernel of gate number k is k everywhere; which number lies where is written out by hand."""
+    gates = LIES[row.name]
     number = {"i": 1, "f": 2, "g": 3, "o": 4}
     kernel = np.ones((4, 5, 3)) * np.arange(1, 5).reshape(4, 1, 1)
     arrays = pack(row, Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))))).arrays
@@ -116,7 +134,17 @@ def test_each_gate_lies_where_the_framework_has_it(row: Layout, gates: Any) -> N
     assert [set(block.flat) for block in blocks] == [{number[gate]} for gate in gates]
 
 
-@pytest.mark.parametrize("row", [KERAS_1, KERAS_3, PYTORCH], ids=lambda row: row.name)
+def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientation() -> None:
+    kernel = np.arange(4 * 5 * 3).reshape(4, 5, 3)
+    cell = Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
+    arrays = pack(KERAS_CUDNN, cell).arrays
+    for stored, gate in zip(np.split(arrays["kernel"], 4, axis=1), kernel, strict=True):
+        assert stored.shape == (3, 5)
+        assert stored.reshape(-1).tolist() == gate.reshape(-1).tolist()
+    assert arrays["bias"].tolist() == [1.0] * 20 + [2.0] * 20
+
+
+@pytest.mark.parametrize("row", [KERAS_1, KERAS_CUDNN, KERAS_3, PYTORCH], ids=lambda row: row.name)
 @pytest.mark.parametrize("order", ["".join(order) for order in itertools.permutations("ifco")])
 def test_any_order_of_gates_is_written_and_read_as_it_says(row: Layout, order: str) -> None:
     """Also those that no row has yet: an order that is not its own inverse shows a permutation applied backwards."""
@@ -134,6 +162,7 @@ def test_any_order_of_gates_is_written_and_read_as_it_says(row: Layout, order: s
         (KERAS_1, "U_c", "gate g (c)"),
         (KERAS_1, "b_o", "gate o"),
         (KERAS_1_GPU, "b", "numbers 0:5 i, 5:10 f, 10:15 c, 15:20 o"),
+        (KERAS_CUDNN, "kernel", "columns 0:5 i, 5:10 f, 10:15 c, 15:20 o, each block byte-transposed"),
         (KERAS_3, "recurrent_kernel", "columns 0:5 i, 5:10 f, 10:15 c, 15:20 o"),
         (PYTORCH, "weight_ih", "rows 0:5 i, 5:10 f, 10:15 g, 15:20 o"),
         (PYTORCH, "weight_hr", ""),
@@ -233,14 +262,32 @@ PROJECTED = {"U": Gates(np.ones((4, 5, 2))), "projection": np.ones((2, 5))}
         (
             KERAS_3,
             {"gate": HARD},
-            [f"gate activation {HARD}: keras 3 computes only sigmoid and hard_sigmoid(slope=0.1667, offset=0.5)"],
+            [f"gate activation {HARD}: keras 3 has no such activation"],
         ),
         (
             KERAS_3,
             {"candidate": RELU},
+            ["keras 3 has one activation for candidate and output, not relu and tanh"],
+        ),
+        (KERAS_3, {"candidate": RELU, "output": RELU}, []),
+        (KERAS_CUDNN, {"gate": HARD}, [f"gate activation {HARD}: keras CuDNNLSTM computes only sigmoid"]),
+        (
+            PYTORCH,
+            {"candidate": RELU, "output": RELU},
+            ["candidate and output activation relu: pytorch nn.LSTM computes only tanh"],
+        ),
+        (
+            PYTORCH,
+            {"peephole": np.ones((3, 5)), "gate_clip": 1.0, "cell_clip": 2.0, "projection_clip": 3.0, "coupled": True},
             [
-                "candidate activation relu: keras 3 computes only tanh",
-                "keras 3 has one activation for candidate and output, not relu and tanh",
+                f"{what}: pytorch nn.LSTM has none"
+                for what in (
+                    "peepholes",
+                    "gates clipped at 1.0",
+                    "cell states clipped at 2.0",
+                    "projected outputs clipped at 3.0",
+                    "a forget gate coupled to the input gate",
+                )
             ],
         ),
         (PYTORCH, {"output": RELU}, ["output activation relu: pytorch nn.LSTM computes only tanh"]),
@@ -257,4 +304,34 @@ def test_what_a_layout_cannot_hold_is_refused_with_the_reason(
             pack(row, cell)
         assert list(caught.value.details) == reasons
     else:
-        assert unpack(row, pack(row, cell)).gate == cell.gate
+        bundle = pack(row, cell)
+        back = unpack(row, replace(bundle, options=options(row, cell)))
+        assert (back.gate, back.candidate, back.output) == (cell.gate, cell.candidate, cell.output)
+
+
+def test_hard_sigmoid_of_old_is_rescaled_but_for_the_candidate() -> None:
+    biases = {"b": Gates(np.full((4, 5), 0.5)), "b_rec": Gates(np.full((4, 5), 1.5))}
+    cell = rescaled(KERAS_3, cell_of(gate=HARD, peephole=np.ones((3, 5)), **biases))
+    assert cell is not None
+    assert cell.peephole is not None
+    factors = np.array([1.2, 1.2, 1.0, 1.2])
+    assert cell.gate == KERAS_3.activations["hard_sigmoid"]
+    for found, wanted in ((cell.W, np.ones((4, 5, 3))), (cell.U, np.ones((4, 5, 5))), (cell.b, np.full((4, 5), 2.0))):
+        np.testing.assert_allclose(np.asarray(found), (wanted.T * factors).T, rtol=1e-15)
+    np.testing.assert_allclose(cell.peephole, np.full((3, 5), 1.2), rtol=1e-15)
+    assert cell.b_rec is None
+
+
+@pytest.mark.parametrize(
+    ("row", "changes"),
+    [
+        (KERAS_3, {}),
+        (KERAS_3, {"gate": KERAS_3.activations["hard_sigmoid"]}),
+        (KERAS_3, {"gate": Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.4})}),
+        (KERAS_3, {"gate": HARD, "gate_clip": 1.0}),
+        (PYTORCH, {"gate": HARD}),
+    ],
+    ids=["sigmoid", "its own", "another offset", "clipped", "no hard_sigmoid"],
+)
+def test_what_scaling_does_not_make_exact_is_left_alone(row: Layout, changes: dict[str, Any]) -> None:
+    assert rescaled(row, cell_of(**changes)) is None

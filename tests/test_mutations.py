@@ -17,8 +17,20 @@ from helpers import FIXTURES, TOLERANCE, Array, Case, Recorded, run_reference
 
 from lstm_convert import LSTM, LayoutMismatch
 from lstm_convert.bundle import Bundle
-from lstm_convert.layout import Layout, Slot, unpack
-from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_2, KERAS_3, LAYOUTS, PYTORCH, PYTORCH_CELL
+from lstm_convert.canonical import SIGMOID, Activation
+from lstm_convert.layout import Layout, Slot
+from lstm_convert.packing import unpack
+from lstm_convert.table import (
+    KERAS_1,
+    KERAS_1_GPU,
+    KERAS_2,
+    KERAS_3,
+    KERAS_CUDNN,
+    KERAS_EXTENDED,
+    LAYOUTS,
+    PYTORCH,
+    PYTORCH_CELL,
+)
 
 VISIBLE = 1e-3
 
@@ -27,12 +39,20 @@ FIXTURE_OF = {
     KERAS_1.name: ("keras-1.2.2", "plain"),
     KERAS_1_GPU.name: ("keras-1.2.2", "gpu"),
     KERAS_2.name: ("tf-2.15", "plain"),
+    KERAS_CUDNN.name: ("tf-2.15", "variant_cudnn"),
     KERAS_3.name: ("keras-3.15.1", "plain"),
+    KERAS_EXTENDED.name: ("keras-3.15.1", "plain"),  # the same arrays; what it has more, test_custom_layer.py runs
     PYTORCH.name: ("torch-2.13", "plain"),
     PYTORCH_CELL.name: ("torch-2.13", "cell"),
 }
-HARD_OF = {KERAS_1.name: "keras-1.2.2", KERAS_2.name: "tf-2.15", KERAS_3.name: "keras-3.15.1"}
+HARD_OF = {
+    KERAS_1.name: "keras-1.2.2",
+    KERAS_2.name: "tf-2.15",
+    KERAS_3.name: "keras-3.15.1",
+    KERAS_EXTENDED.name: "keras-3.15.1",
+}
 ROWS = [pytest.param(row, id=name) for name, row in LAYOUTS.items()]
+HARD_ROWS = [row for row in LAYOUTS.values() if "hard_sigmoid" in row.activations]
 
 
 def raw(case: Case) -> tuple[list[Array], Recorded]:
@@ -94,7 +114,7 @@ ORDERS = [
 
 def test_every_row_has_a_fixture() -> None:
     assert set(FIXTURE_OF) == set(LAYOUTS)
-    assert {row.name for row in LAYOUTS.values() if row.hard_sigmoid} == {*HARD_OF, KERAS_1_GPU.name}
+    assert {row.name for row in HARD_ROWS} == {*HARD_OF, KERAS_1_GPU.name}
     assert len(ORDERS) == 23 * len(LAYOUTS)
 
 
@@ -155,7 +175,14 @@ def test_a_transposed_projection_is_noticed() -> None:
     assert missed(replace(PYTORCH, projection=Slot("weight_hr", "unit projection")), case) > VISIBLE
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in LAYOUTS.items() if row.hard_sigmoid])
+@pytest.mark.parametrize("which", ["kernel", "recurrent"])
+def test_a_cudnnlstm_s_numbers_read_in_the_order_they_lie_in_are_noticed(which: str) -> None:
+    slot: Slot = getattr(KERAS_CUDNN, which)
+    changed: dict[str, Any] = {which: replace(slot, byte_transposed=False)}
+    assert VISIBLE < missed(replace(KERAS_CUDNN, **changed), case_of(KERAS_CUDNN)) < np.inf
+
+
+@pytest.mark.parametrize("row", HARD_ROWS, ids=lambda row: row.name)
 @pytest.mark.parametrize("mistake", ["the other slope", "the other offset", "sigmoid"])
 def test_another_gate_activation_is_noticed(row: Layout, mistake: str) -> None:
     arrays, recorded = raw(Case(HARD_OF.get(row.name, HARD_OF[KERAS_1.name]), "hard"))
@@ -163,13 +190,14 @@ def test_another_gate_activation_is_noticed(row: Layout, mistake: str) -> None:
         arrays = [np.concatenate(arrays[part::3], axis=-1)[..., _gpu_order(recorded.y.shape[-1])] for part in range(3)]
     named = dict(zip(row.names(), arrays, strict=True))
     assert missed_by(row, named, recorded, **{row.gate_option: "hard_sigmoid"}) <= TOLERANCE["float32"]
+    right = row.activations["hard_sigmoid"].parameters
     wrong = {
-        "the other slope": {"slope": 1 / 6 + 0.2 - row.hard_sigmoid["slope"], "offset": 0.5},
-        "the other offset": {**row.hard_sigmoid, "offset": 0.45},
-        "sigmoid": row.hard_sigmoid,
+        "the other slope": Activation("hard_sigmoid", {"slope": 1 / 6 + 0.2 - right["slope"], "offset": 0.5}),
+        "the other offset": Activation("hard_sigmoid", {**right, "offset": 0.45}),
+        "sigmoid": SIGMOID,
     }[mistake]
-    name = "sigmoid" if mistake == "sigmoid" else "hard_sigmoid"
-    assert missed_by(replace(row, hard_sigmoid=wrong), named, recorded, **{row.gate_option: name}) > VISIBLE
+    mistaken = replace(row, activations={**row.activations, "hard_sigmoid": wrong})
+    assert missed_by(mistaken, named, recorded, **{row.gate_option: "hard_sigmoid"}) > VISIBLE
 
 
 def _gpu_order(units: int) -> Array:

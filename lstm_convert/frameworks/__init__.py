@@ -1,11 +1,12 @@
 """Adapters: a framework's names and settings to canonical layers and back. An adapter never sees a gate.
 
 Each offers `recognises(contents)` and `read(contents, options)`, and, where it can write, `refusals(layer, options)`,
-`write(model, options)` and `usage(model, options)`, which says how to use what was written. What lies where in an array
-is the table's to say.
+`manner(layer)`, `write(model, options)` and `usage(model, options)`, which says how to use what was written; where some
+files need another beside them, also `companions(model, options)`, its text by its name. What lies where in an array is
+the table's to say.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,23 +38,24 @@ class WriteOptions:
         extension: the kind of file, `.keras`, `.weights.h5` …, where a framework has several.
         stack: whether consecutive layers of one size become one multi-layer module.
         rename: old path to new path, for layers or whole prefixes.
-        allow: what the target cannot state and the user takes over: `hard_sigmoid`.
+        allow: what the target cannot state and the user takes over: `hard_sigmoid`, `mask`, `go_backwards`, `merge`.
+        dtype: the type of number to round the weights to, or None.
+        custom_layer: whether a layer that the framework does not have is written as source code of our own.
     """
 
     extension: str = ""
     stack: bool = False
     rename: Mapping[str, str] = field(default_factory=dict)
     allow: frozenset[str] = frozenset()
+    dtype: str | None = None
+    custom_layer: bool = False
 
 
-def not_plain(layer: LSTM) -> Iterator[str]:
-    """Yield what sets a layer apart from an LSTM that every framework has, one reason a line."""
-    if layer.backward and layer.merge != "concat":
-        yield f"{layer.name}: merge_mode={layer.merge!r}; only 'concat' is written yet"
-    if layer.go_backwards:
-        yield f"{layer.name}: go_backwards=True; only layers that read forwards are written yet"
-    if layer.masked_by:
-        yield f"{layer.name}: a mask from {layer.masked_by!r} reaches it; masked steps are not written yet"
+def refuse_options(options: ReadOptions, kind: str) -> None:
+    """Raise where the user adds what a kind of file has no use for, rather than leave it aside in silence."""
+    given = {"--config": options.architecture, "--recurrent-activation": options.recurrent_activation}
+    if unused := [f"{option}: nothing to use it for" for option, value in given.items() if value is not None]:
+        raise Unsupported(f"is {kind}", unused, "Leave it out.")
 
 
 def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
@@ -82,7 +84,14 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
             [f"{old} as {new}" for old, new in names.items()],
             "Give each layer a name of its own.",
         )
-    return tuple(replace(layer, follows=names.get(layer.follows) if layer.follows else None) for layer in moved)
+    return tuple(
+        replace(
+            layer,
+            follows=names.get(layer.follows or ""),
+            starts_from=names.get(layer.starts_from or "", layer.starts_from),
+        )
+        for layer in moved
+    )
 
 
 def _moved(path: str, rename: Mapping[str, str]) -> str:

@@ -7,25 +7,21 @@ metadata.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import GATES, LSTM, Activation, Cell, Gates, LeftOut, Model, Origin, Provenance
+from lstm_convert.activations import computable
+from lstm_convert.canonical import GATES, LSTM, Cell, Model
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch
-from lstm_convert.frameworks import ReadOptions, WriteOptions, not_plain, renamed
+from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
 
 FORMAT = "lstm_convert canonical"
 VERSION = 1
 
-_PER_GATE = ("W", "U", "b", "b_rec")
-_ACTIVATIONS = ("gate", "candidate", "output")
-_KNOWN_ACTIVATIONS = ("sigmoid", "tanh", "hard_sigmoid")
-_WIRING = (
-    "path", "depth", "follows", "merge", "go_backwards", "return_sequences", "return_state", "stateful", "masked_by",
-)  # fmt: skip
+# The arrays of a cell that are stored gate by gate, and the gates they have.
+_PER_GATE = {"W": GATES, "U": GATES, "b": GATES, "b_rec": GATES, "peephole": "ifo"}
 
 
 def recognises(contents: Contents) -> bool:
@@ -33,41 +29,38 @@ def recognises(contents: Contents) -> bool:
     return FORMAT in _text(contents)
 
 
-def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (every adapter's read has both)
+def read(contents: Contents, options: ReadOptions) -> Model:
     """Return the model that a canonical file holds.
 
     Raises:
         InvalidFile: the document is damaged or of a later version.
         LayoutMismatch: tensors are missing; all of them are listed.
     """
-    document = _document(contents)
-    if document.get("version") != VERSION:
+    refuse_options(options, "the canonical form, which says its activations itself")
+    said = document.parsed(_text(contents))
+    if said.get("version") != VERSION:
         raise InvalidFile(
-            f"it is version {document.get('version')} of the canonical form; this lstm_convert reads version {VERSION}",
+            f"it is version {said.get('version')} of the canonical form; this lstm_convert reads version {VERSION}",
             next_step="Install a newer lstm_convert.",
         )
     try:
-        return Model(
-            layers=tuple(_layer(contents, name, layer) for name, layer in document["layers"].items()),
-            left_out=tuple(LeftOut(**{**entry, "shape": tuple(entry["shape"])}) for entry in document["left_out"]),
-            assumed=tuple(document["assumed"]),
-            provenance=Provenance(**document["provenance"]),
-        )
+        layers = tuple(_layer(contents, name, layer) for name, layer in said["layers"].items())
+        return document.model_of(said, layers)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidFile(f"its document is damaged: {error!r}") from error
+        raise InvalidFile(f"its document is damaged: {error!r:.200}") from error
 
 
 def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
-    """Yield why the canonical form does not hold a layer yet."""
-    yield from not_plain(layer)
+    """Yield why the canonical form cannot say exactly what a layer computes; nothing where it can."""
     for direction, cell in layer.cells.items():
-        for role in _ACTIVATIONS:
-            activation = getattr(cell, role)
-            if activation.name not in _KNOWN_ACTIVATIONS:
-                known = ", ".join(_KNOWN_ACTIVATIONS)
-                yield f"{layer.name} ({direction}): {role} activation {activation}; only {known} are written yet"
-        if cell.projection is not None:
-            yield f"{layer.name} ({direction}): a projection to {cell.outputs}; projections are not written yet"
+        for role in document.ROLES:
+            if not computable(activation := getattr(cell, role)):
+                yield f"{layer.name} ({direction}): {role} activation {activation}, which is not known"
+
+
+def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
+    """Return how exact a layer is in the canonical form, where it is not refused."""
+    return "exact"
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
@@ -79,16 +72,14 @@ def write(model: Model, options: WriteOptions) -> Contents:
         for direction, cell in layer.cells.items()
         for name, array in _tensors(cell)
     }
-    document = {
+    said = {
         "format": FORMAT,
         "version": VERSION,
-        "provenance": asdict(model.provenance),
-        "layers": {layer.name: _described(layer) for layer in layers},
-        "left_out": [asdict(entry) for entry in model.left_out],
-        "assumed": model.assumed,
+        "layers": {layer.name: document.of_layer(layer) for layer in layers},
+        **document.of_model(model),
     }
     place = "__metadata__" if options.extension == ".npz" else "lstm_convert"
-    return Contents(arrays, {"": {place: json.dumps(document)}})
+    return Contents(arrays, {"": {place: json.dumps(said)}})
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
@@ -104,47 +95,21 @@ def _text(contents: Contents) -> str:
     return str(contents.document("lstm_convert") or contents.document("__metadata__") or "")
 
 
-def _document(contents: Contents) -> Mapping[str, Any]:
-    try:
-        document = json.loads(_text(contents))
-    except (ValueError, RecursionError) as error:
-        raise InvalidFile(f"its document is no JSON: {error}") from error
-    return document if isinstance(document, Mapping) else {}
-
-
 def _tensors(cell: Cell) -> Iterator[tuple[str, Any]]:
     for name, array in cell.arrays().items():
         if name in _PER_GATE:
-            yield from ((f"{name}_{gate}", part) for gate, part in zip(GATES, array, strict=True))
+            yield from ((f"{name}_{gate}", part) for gate, part in zip(_PER_GATE[name], array, strict=True))
         else:
             yield name, array
 
 
-def _described(layer: LSTM) -> dict[str, Any]:
-    cells = {
-        direction: {role: asdict(getattr(cell, role)) for role in _ACTIVATIONS}
-        for direction, cell in layer.cells.items()
-    }
-    origin = asdict(layer.origin) if layer.origin else None
-    return {**{name: getattr(layer, name) for name in _WIRING}, "origin": origin, "cells": cells}
+def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> LSTM:
+    cells = {direction: _cell(contents, f"{name}.{direction}", options) for direction, options in said["cells"].items()}
+    return document.layer_of(said, cells)
 
 
-def _layer(contents: Contents, name: str, described: Mapping[str, Any]) -> LSTM:
-    cells = {
-        direction: _cell(contents, f"{name}.{direction}", activations)
-        for direction, activations in described["cells"].items()
-    }
-    origin = described["origin"]
-    return LSTM(
-        forward=cells["forward"],
-        backward=cells.get("backward"),
-        origin=Origin(origin["layout"], tuple(origin["keys"])) if origin else None,
-        **{field: described[field] for field in _WIRING},
-    )
-
-
-def _cell(contents: Contents, prefix: str, activations: Mapping[str, Any]) -> Cell:
-    keys = {what: [f"{prefix}.{what}_{gate}" for gate in GATES] for what in _PER_GATE}
+def _cell(contents: Contents, prefix: str, said: Mapping[str, Any]) -> Cell:
+    keys = {what: [f"{prefix}.{what}_{gate}" for gate in gates] for what, gates in _PER_GATE.items()}
     present = {
         what: parts for what, parts in keys.items() if what in "WU" or any(key in contents.arrays for key in parts)
     }
@@ -153,17 +118,8 @@ def _cell(contents: Contents, prefix: str, activations: Mapping[str, Any]) -> Ce
     shapes = {what: {contents.arrays[key].shape for key in parts} for what, parts in present.items()}
     if unequal := [f"{prefix}.{what}: gates of shapes {found}" for what, found in shapes.items() if len(found) > 1]:
         raise LayoutMismatch("the gates of one array have different shapes", unequal)
-    arrays = {what: [contents.arrays[key].read() for key in parts] for what, parts in present.items()}
+    arrays = {what: np.stack([contents.arrays[key].read() for key in parts]) for what, parts in present.items()}
     projection = contents.arrays.get(f"{prefix}.projection")
-    gates = {what: Gates(np.stack(parts)) for what, parts in arrays.items()}
-    gate, candidate, output = (Activation(**activations[role]) for role in _ACTIVATIONS)
-    return Cell(
-        W=gates["W"],
-        U=gates["U"],
-        b=gates.get("b"),
-        b_rec=gates.get("b_rec"),
-        projection=None if projection is None else np.asarray(projection.read()),
-        gate=gate,
-        candidate=candidate,
-        output=output,
-    )
+    if projection is not None:
+        arrays["projection"] = np.asarray(projection.read())
+    return Cell.of(arrays, **document.cell_options(said))

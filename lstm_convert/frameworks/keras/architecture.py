@@ -6,6 +6,7 @@ and tf.keras (`inbound_nodes` as lists), Keras 3 (`keras_history` inside seriali
 Source: keras 1.2.2, 2.2.0, 2.15.0, 3.15.1: keras/engine/topology.py, keras/src/models/functional.py (get_config)
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,18 @@ from lstm_convert.errors import InvalidFile
 RECURRENT_CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
 CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+# The cell of our own, by the name under which Keras registers it.
+EXTENDED = "lstm_convert>ExtendedLSTMCell"
+
+# The numbers that an activation layer has unless its config says others.
+# Source: keras 2.15.0, keras/src/layers/activation/*.py
+_ACTIVATION_LAYERS: Mapping[str, Mapping[str, Any]] = {
+    "ELU": {"alpha": 1.0},
+    "LeakyReLU": {"alpha": 0.3},
+    "ReLU": {"max_value": None, "negative_slope": 0.0, "threshold": 0.0},
+    "Softmax": {"axis": -1},
+    "ThresholdedReLU": {"theta": 1.0},
+}
 
 _DEEPEST_NESTING = 50
 _MOST_LAYERS = 100_000
@@ -121,13 +134,33 @@ def recurrent_layers(node: Node) -> list[RecurrentSpec]:
 
 
 def activation_name(value: Any) -> str:
-    """Return the name by which a config states an activation, whatever form it has there."""
+    """Return the name by which a config states an activation, whatever form it has there.
+
+    A function of the user's own, and a layer with numbers of its own, get a name that no table has.
+    """
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping):
-        config = value.get("config")
-        return str(config) if isinstance(config, str) else str(value.get("class_name"))
-    return "linear"
+    if not isinstance(value, Mapping):
+        return "linear"
+    if "class_name" not in value and isinstance(
+        value.get("name"), str
+    ):  # as the cell of our own states it, its numbers beside it
+        return str(value["name"])
+    class_name, config = str(value.get("class_name")), value.get("config")
+    if isinstance(config, str):
+        module = str(value.get("module") or "builtins")
+        return config if module.partition(".")[0] in ("builtins", "keras", "tensorflow") else f"{module}.{config}"
+    usual = _ACTIVATION_LAYERS.get(class_name, {})
+    stated = {name: number for name, number in _config_of(config).items() if name not in ("name", "dtype", "trainable")}
+    unusual = {name: number for name, number in stated.items() if not _same(number, usual.get(name, ...))}
+    return f"{class_name}({unusual})" if unusual else class_name
+
+
+def _same(stated: Any, usual: Any) -> bool:
+    """Return whether a number is the usual one; Keras keeps some of them as float32."""
+    if isinstance(stated, float) and isinstance(usual, float):
+        return math.isclose(stated, usual, rel_tol=1e-6)
+    return bool(stated == usual)
 
 
 def _config_of(config: Any) -> Mapping[str, Any]:
@@ -257,12 +290,14 @@ def _rnn_cells(node: Node) -> Iterator[CellSpec]:
 
 def _cell_kind(document: Mapping[str, Any]) -> str:
     class_name = str(document.get("class_name"))
+    if EXTENDED in (class_name, document.get("registered_name")):
+        return EXTENDED
     return CELL_CLASSES.get(class_name, class_name)
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a recurrent layer's config says beyond its cell, by the names of the canonical fields."""
-    names = ("go_backwards", "return_sequences", "return_state", "stateful")
+    names = ("go_backwards", "return_sequences", "return_state", "stateful", "zero_output_for_mask")
     return {name: bool(config.get(name, False)) for name in names}
 
 

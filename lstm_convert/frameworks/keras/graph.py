@@ -29,6 +29,7 @@ class Graph:
     """Who feeds whom in an architecture, layer by layer, nested models seen through."""
 
     def __init__(self, root: Node) -> None:
+        self.root = root
         self._parents = {id(child): node for node in root.walk() for child in node.children}
         self._recurrent = {id(spec.node): spec for spec in recurrent_layers(root)}
         self._readers = Counter(
@@ -54,6 +55,23 @@ class Graph:
                 return node if whole and node.class_name != "TimeDistributed" else None
             if node.class_name not in _IDENTITY_AT_INFERENCE:
                 return None
+        return None
+
+    def states_from(self, node: Node) -> Node | None:
+        """Return the recurrent layer whose last states a node starts with, or None where there is no one such layer."""
+        states = [feed for feed in self.feeds(node) if feed[1] > 0]
+        makers = {id(feed): feed for feed, _ in states}
+        maker = next(iter(makers.values()), None)
+        known = maker is not None and id(maker) in self._recurrent and maker is not node
+        return maker if len(makers) == 1 and known else None
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of sequences that the model was made for, where it was made for one number."""
+        for node in self.root.walk():
+            shape = node.config.get("batch_shape", node.config.get("batch_input_shape"))
+            if isinstance(shape, list) and shape and isinstance(shape[0], int):
+                return shape[0]
         return None
 
     def mask_source(self, node: Node) -> Node | None:

@@ -1,7 +1,8 @@
 """What a Keras file cannot say of a layer that came from elsewhere, kept beside its weights for the way back.
 
 Keras stores one bias where others store two: the sum stands where Keras reads it, the two stand here. So does the name
-of the layer in its source. A keepsake whose biases no longer add up to the file's is out of date, and not used.
+of the layer in its source, and the architecture where Keras stores weights alone. A keepsake whose biases no longer add
+up to the file's is out of date, and not used.
 """
 
 import json
@@ -15,7 +16,7 @@ from lstm_convert.canonical import LSTM, Cell, Gates, Origin
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.located import array_of
-from lstm_convert.layout import pack_arrays
+from lstm_convert.packing import pack_arrays
 from lstm_convert.table import KERAS_3
 
 GROUP = "lstm_convert"
@@ -62,6 +63,11 @@ def restored(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
         return tuple(_restored(contents, layer, places.get(layer.name)) for layer in layers)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
+
+
+def architecture(contents: Contents) -> str | None:
+    """Return the architecture of weights that Keras stores without one, as JSON, or None where none was kept."""
+    return contents.attributes.get(GROUP, {}).get("architecture")
 
 
 def in_order(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:

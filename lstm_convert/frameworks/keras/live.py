@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from lstm_convert.canonical import LSTM, Model, Provenance
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
-from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed
+from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.keras import reading, writing
-from lstm_convert.layout import pack_arrays
+from lstm_convert.frameworks.keras.functional import architecture, as_listed
+from lstm_convert.packing import pack_arrays
 from lstm_convert.table import KERAS_3
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def to_keras(model: Model | LSTM, *, rename: Mapping[str, str] | None = None) ->
     model = Model((model,)) if isinstance(model, LSTM) else model
     if reasons := [reason for layer in model.layers for reason in writing.refusals(layer, WriteOptions())]:
         raise Unsupported("Keras cannot compute this model exactly", reasons)
-    layers = renamed(model.layers, rename or {})
-    result: keras.Model = keras.models.model_from_json(json.dumps(writing.functional(writing.as_listed(layers))))
+    layers = writing.prepared(model.layers, rename or {})
+    result: keras.Model = keras.models.model_from_json(json.dumps(architecture(as_listed(layers))))
     for layer in layers:
         arrays = [array for cell in layer.cells.values() for array in pack_arrays(KERAS_3, cell).arrays.values()]
         result.get_layer(layer.name).set_weights(arrays)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from lstm_convert.containers import Contents
 from lstm_convert.errors import LayoutMismatch
-from lstm_convert.frameworks.keras.architecture import CellSpec, Node, recurrent_layers, snake_case
+from lstm_convert.frameworks.keras import extended
+from lstm_convert.frameworks.keras.architecture import EXTENDED, CellSpec, Node, recurrent_layers, snake_case
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
 from lstm_convert.table import KERAS_2
 
@@ -46,7 +47,10 @@ def located(contents: Contents, root: Node | None) -> list[LocatedLayer]:
 
 
 def _cell(contents: Contents, group: str, spec: CellSpec) -> LocatedCell:
-    return LocatedCell(_variables(contents, "/".join([group, *spec.place, "vars"])))
+    group = "/".join([group, *spec.place, "vars"])
+    if spec.kind == EXTENDED:
+        return LocatedCell({name: f"{group}/{number}" for number, name in enumerate(extended.array_names(spec.config))})
+    return LocatedCell(_variables(contents, group))
 
 
 def _variables(contents: Contents, group: str) -> dict[str, str]:
@@ -109,6 +113,12 @@ def _by_shape(contents: Contents) -> Iterator[LocatedLayer]:
                 f"{group} is a recurrent cell that is not complete",
                 [f"{key}: expected an array, found nothing" for key in keys.values() if key not in contents.arrays],
                 "If this is one part of split weights, give the .weights.json beside it.",
+            )
+        if group.endswith("/cell") and f"{group}/vars/{len(keys)}" in contents.arrays:
+            raise LayoutMismatch(
+                f"{group} is a recurrent cell with more arrays than an LSTM's",
+                [f"{group}/vars/{len(keys)}: expected nothing, found an array"],
+                "Give the model's architecture (model.to_json()) with --config FILE.",
             )
         if kernel and recurrent and (kind := kind_by_shape(kernel, recurrent)):
             owner, direction = _owner(group)

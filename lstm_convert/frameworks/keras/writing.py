@@ -1,10 +1,6 @@
-"""Canonical layers to a Keras 3 file: a functional model whose layers are the LSTMs, each with its weights.
+"""Canonical layers to a Keras 3 file: an architecture, and the weights in one of Keras's two forms.
 
-A layer that follows another reads its output; every other layer has an input of its own. The outputs are those of the
-layers that no other follows.
-
-Source: keras 3.15.1, keras/src/layers/rnn/lstm.py and bidirectional.py (get_config), keras/src/saving/saving_lib.py,
-keras/src/legacy/saving/legacy_h5_format.py
+Source: keras 3.15.1, keras/src/saving/saving_lib.py, keras/src/legacy/saving/legacy_h5_format.py
 """
 
 import json
@@ -16,32 +12,66 @@ import numpy as np
 
 from lstm_convert.canonical import LSTM, Cell, Model
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.frameworks import WriteOptions, not_plain, renamed
-from lstm_convert.frameworks.keras import keepsake
+from lstm_convert.frameworks import WriteOptions, renamed
+from lstm_convert.frameworks.keras import extended, keepsake
 from lstm_convert.frameworks.keras.architecture import snake_case
-from lstm_convert.layout import pack_arrays
-from lstm_convert.table import KERAS_3
+from lstm_convert.frameworks.keras.functional import architecture, as_listed, class_name, direction_class
+from lstm_convert.packing import pack_arrays
+from lstm_convert.table import KERAS_3, KERAS_EXTENDED
 
 VERSION = "3.15.1"
 
-_OLDER = (".h5", ".hdf5")
-# Where the two directions of a Bidirectional are kept, and how its LSTMs are called.
+# Where the two directions of a Bidirectional are kept.
 _DIRECTIONS = {"forward": "forward_layer", "backward": "backward_layer"}
+_OLDER = (".h5", ".hdf5")
+_BFLOAT16 = "bfloat16"
 # An attribute of HDF5 holds less than 64 kB; Keras splits longer lists.
 _LONGEST_LIST = 60_000
-_BFLOAT16 = "bfloat16"
 
 
 def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
     """Yield why a Keras 3 file cannot hold a layer exactly; nothing where it can."""
-    yield from not_plain(layer)
-    for direction, cell in layer.cells.items():
-        for reason in KERAS_3.refusals(cell):
-            yield f"{layer.name} ({direction}): {reason}"
-    if options.extension in _OLDER and _dtype(layer.forward) == _BFLOAT16:
+    yield from _cell_refusals(layer, options)
+    if options.extension in _OLDER and layer.forward.W.dtype.name == _BFLOAT16:
         yield f"{layer.name}: bfloat16, which Keras does not load from an older {options.extension}; .keras holds it"
-    if layer.stateful:
+    if layer.stateful and layer.batch_size is None:
         yield f"{layer.name}: stateful=True, which in Keras needs the batch size that its states were kept for"
+    forced_to_zero = layer.backward is not None and layer.return_sequences
+    if layer.masked_by and forced_to_zero != layer.zero_output_for_mask and layer.backward is not None:
+        returned = "zeros" if layer.zero_output_for_mask else "the step before"
+        yield f"{layer.name}: returns {returned} at masked steps, which Keras 3's Bidirectional does not"
+
+
+def _cell_refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
+    """Yield why neither Keras's own LSTM holds a layer's cells nor, where it may be used, the cell of our own."""
+    fitted = extended.fitted(layer)
+    reasons, ours = (
+        [f"{layer.name} ({name}): {reason}" for name, cell in fitted.cells.items() for reason in row.refusals(cell)]
+        for row in (KERAS_3, KERAS_EXTENDED)
+    )
+    if options.custom_layer:
+        yield from ours if reasons else ()
+    elif reasons and not ours:
+        yield from reasons[:-1]
+        yield f"{reasons[-1]}; --custom-layer writes a Keras layer of its own for it"
+    else:
+        yield from reasons
+
+
+def manner(layer: LSTM) -> str:
+    """Return how exact a layer is in Keras 3, where it is not refused."""
+    return "exact" if extended.fitted(layer) is layer else "exact by scaling"
+
+
+def notes(layer: LSTM) -> Iterator[str]:
+    """Yield what is done to a layer so that Keras 3 computes the same."""
+    if manner(layer) == "exact by scaling":
+        yield (
+            f"{layer.name}: i, f and o are scaled by 6/5, so that Keras 3's hard_sigmoid, clip(x / 6 + 0.5, 0, 1), "
+            "computes what clip(0.2 x + 0.5, 0, 1) did"
+        )
+    if layer.masked_by:
+        yield f"{layer.name}: its mask came from {layer.masked_by}; it is an input of the model now"
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
@@ -54,47 +84,56 @@ def write(model: Model, options: WriteOptions) -> Contents:
     Returns:
         Arrays and documents for the container of that extension.
     """
-    named = renamed(model.layers, options.rename)
-    kept = keepsake.kept(named)
-    layers = as_listed(named)
-    architecture = functional(layers)
-    contents = _legacy(layers, architecture) if options.extension in _OLDER else _saved_state(layers)
+    layers = as_listed(prepared(model.layers, options.rename))
+    kept = keepsake.kept(renamed(model.layers, options.rename))
+    document = architecture(layers)
+    contents = _legacy(layers, document) if options.extension in _OLDER else _saved_state(layers)
     attributes = {**contents.attributes, **kept.attributes}
     if options.extension == ".keras":
         attributes[""] = {
             "metadata.json": json.dumps({"keras_version": VERSION}),
-            "config.json": json.dumps(architecture),
+            "config.json": json.dumps(document),
         }
+    elif options.extension not in _OLDER:
+        document["keras_version"] = VERSION
+        attributes[keepsake.GROUP] = {**attributes[keepsake.GROUP], "architecture": json.dumps(document)}
     return Contents({**contents.arrays, **kept.arrays}, attributes)
 
 
-def usage(model: Model, options: WriteOptions) -> list[str]:
-    """Return what was written, a line a layer."""
-    return [
-        f"{layer.name}: {'Bidirectional(LSTM' if layer.backward else 'LSTM'}({layer.forward.units}, "
-        f"return_sequences={layer.return_sequences}){')' * bool(layer.backward)}"
-        for layer in renamed(model.layers, options.rename)
-    ]
+def companions(model: Model, options: WriteOptions) -> dict[str, str]:  # noqa: ARG001 (as every writer's functions)
+    """Return what is to lie beside a file, by name: the source code of the layer of our own, where some layer needs it.
 
-
-def _arrays(cell: Cell) -> dict[str, Stored]:
-    return {name: Stored.of(np.ascontiguousarray(array)) for name, array in pack_arrays(KERAS_3, cell).arrays.items()}
-
-
-def as_listed(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
-    """Return layers in the order of Keras's `model.layers`, as it loads weights: the farther from an output first.
-
-    Source: keras 3.15.1, keras/src/ops/function.py, map_graph
+    Args:
+        model: the layers.
+        options: nothing in them concerns these files.
     """
-    follower = {layer.follows: layer for layer in layers if layer.follows}
+    ours = any(extended.row_of(extended.fitted(layer)) is KERAS_EXTENDED for layer in model.layers)
+    return {extended.SOURCE_FILE: extended.source_code()} if ours else {}
 
-    def place(layer: LSTM) -> tuple[int, int]:
-        above = 0
-        while layer.name in follower:
-            layer, above = follower[layer.name], above + 1
-        return -above, layers.index(layer)
 
-    return tuple(sorted(layers, key=place))
+def prepared(layers: tuple[LSTM, ...], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
+    """Return layers under the names they are written with, their gates scaled to Keras 3's hard_sigmoid."""
+    return tuple(map(extended.fitted, renamed(layers, rename)))
+
+
+def usage(model: Model, options: WriteOptions) -> list[str]:
+    """Return what was written, a line a layer, and what was done to it."""
+    lines = []
+    for layer in renamed(model.layers, options.rename):
+        ours = direction_class(extended.fitted(layer)) == "RNN"
+        cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"LSTM({layer.forward.units}, "
+        lstm = f"{cell}return_sequences={layer.return_sequences})"
+        merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
+        lines.append(f"{layer.name}: " + (f"Bidirectional({lstm}{merge})" if layer.backward else lstm))
+        lines += notes(layer)
+    if companions(model, options):
+        lines.append(f"import {extended.SOURCE_FILE}, which lies beside it, before Keras loads it")
+    return lines
+
+
+def _arrays(layer: LSTM, cell: Cell) -> dict[str, Stored]:
+    arrays = pack_arrays(extended.row_of(layer), cell).arrays
+    return {name: Stored.of(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
 def _saved_state(layers: tuple[LSTM, ...]) -> Contents:
@@ -103,23 +142,23 @@ def _saved_state(layers: tuple[LSTM, ...]) -> Contents:
     attributes: dict[str, dict[str, Any]] = {}
     counts: Counter[str] = Counter()
     for layer in layers:
-        component = snake_case(_class_name(layer))
+        component = snake_case(class_name(layer))
         group = f"layers/{component}" + (f"_{counts[component]}" if counts[component] else "")
         counts[component] += 1
         attributes[f"{group}/vars"] = {"name": layer.name}
         for direction, cell in layer.cells.items():
             place = f"{group}/{_DIRECTIONS[direction]}/cell" if layer.backward else f"{group}/cell"
-            arrays |= {f"{place}/vars/{number}": stored for number, stored in enumerate(_arrays(cell).values())}
+            arrays |= {f"{place}/vars/{number}": stored for number, stored in enumerate(_arrays(layer, cell).values())}
     # HDF5 has no such type: Keras keeps its bytes, and beside them what they are.
     attributes |= {key: {"dtype": _BFLOAT16} for key, stored in arrays.items() if stored.dtype.name == _BFLOAT16}
     return Contents(arrays, attributes)
 
 
-def _legacy(layers: tuple[LSTM, ...], architecture: Mapping[str, Any]) -> Contents:
+def _legacy(layers: tuple[LSTM, ...], document: Mapping[str, Any]) -> Contents:
     """Return the older `.h5`: a group a layer, its arrays listed by name."""
     arrays: dict[str, Stored] = {}
-    attributes: dict[str, dict[str, Any]] = {"": {"model_config": json.dumps(_without_modules(architecture))}}
-    names = [entry["config"]["name"] for entry in architecture["config"]["layers"]]
+    attributes: dict[str, dict[str, Any]] = {"": {"model_config": json.dumps(_without_modules(document))}}
+    names = [entry["config"]["name"] for entry in document["config"]["layers"]]
     attributes["model_weights"] = _in_parts("layer_names", names)
     attributes[""] |= {"keras_version": VERSION, "backend": "tensorflow"}
     attributes["model_weights"] |= {"keras_version": VERSION, "backend": "tensorflow"}
@@ -128,7 +167,7 @@ def _legacy(layers: tuple[LSTM, ...], architecture: Mapping[str, Any]) -> Conten
         listed: dict[str, Stored] = {}
         for direction, cell in layer.cells.items():
             scope = f"{layer.name}/{direction}_lstm" if layer.backward else layer.name
-            listed |= {f"{scope}/lstm_cell/{name}": stored for name, stored in _arrays(cell).items()}
+            listed |= {f"{scope}/lstm_cell/{name}": stored for name, stored in _arrays(layer, cell).items()}
         attributes[f"model_weights/{layer.name}"] = _in_parts("weight_names", list(listed))
         arrays |= {f"model_weights/{layer.name}/{name}": stored for name, stored in listed.items()}
     return Contents(arrays, attributes)
@@ -143,95 +182,11 @@ def _in_parts(name: str, items: list[str]) -> dict[str, list[str]]:
     return {f"{name}{part}": items[part * at_once :][:at_once] for part in range(-(-len(items) // at_once))}
 
 
-def _class_name(layer: LSTM) -> str:
-    return "Bidirectional" if layer.backward else "LSTM"
-
-
-def functional(layers: tuple[LSTM, ...]) -> dict[str, Any]:
-    """Return the architecture: an input for each layer that follows none, then the layers."""
-    followed = {layer.follows for layer in layers}
-    names = {layer.name for layer in layers}
-    entries, inputs, outputs, states = [], [], [], []
-    for layer in layers:
-        feeder = layer.follows if layer.follows in names else None
-        if feeder is None:
-            feeder = f"{layer.name}_input"
-            inputs.append([feeder, 0, 0])
-            entries.append(_entry(feeder, "InputLayer", _input_config(feeder, layer), []))
-        call = {"args": [_tensor(feeder, layer.forward)], "kwargs": {}}
-        entries.append(_entry(layer.name, _class_name(layer), _config(layer), [call]))
-        if layer.name not in followed:
-            outputs.append([layer.name, 0, 0])
-        if layer.return_state:
-            states += [[layer.name, 0, state] for state in range(1, 1 + 2 * len(layer.cells))]
-    config = {
-        "name": "lstm_convert",
-        "trainable": True,
-        "layers": entries,
-        "input_layers": _alone_or_listed(inputs),
-        "output_layers": _alone_or_listed(outputs + states),
-    }
-    module = "keras.src.models.functional"  # as Keras itself writes it; a loader looks for the class there
-    return {"module": module, "class_name": "Functional", "config": config, "registered_name": "Functional"}
-
-
-def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:
-    """Return tensors as a model takes and gives them: one by itself, several in a list."""
-    return tensors[0] if len(tensors) == 1 else tensors
-
-
-def _entry(name: str, class_name: str, config: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
-    return {**_object(class_name, config), "name": name, "inbound_nodes": calls}
-
-
-def _object(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
-    return {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}
-
-
-def _tensor(feeder: str, cell: Cell) -> dict[str, Any]:
-    config = {"shape": [None, None, cell.inputs], "dtype": _dtype(cell), "keras_history": [feeder, 0, 0]}
-    return {"class_name": "__keras_tensor__", "config": config}
-
-
-def _dtype(cell: Cell) -> str:
-    return cell.W.dtype.name
-
-
-def _input_config(name: str, layer: LSTM) -> dict[str, Any]:
-    return {"batch_shape": [None, None, layer.forward.inputs], "dtype": _dtype(layer.forward), "name": name}
-
-
-def _config(layer: LSTM) -> dict[str, Any]:
-    if layer.backward is None:
-        return _lstm_config(layer, layer.forward, layer.name, go_backwards=False)
-    return {
-        "name": layer.name,
-        "dtype": _dtype(layer.forward),
-        "merge_mode": "concat",
-        "layer": _object("LSTM", _lstm_config(layer, layer.forward, "forward_lstm", go_backwards=False)),
-        "backward_layer": _object("LSTM", _lstm_config(layer, layer.backward, "backward_lstm", go_backwards=True)),
-    }
-
-
-def _lstm_config(layer: LSTM, cell: Cell, name: str, *, go_backwards: bool) -> dict[str, Any]:
-    return {
-        "name": name,
-        "dtype": _dtype(cell),
-        "units": cell.units,
-        "recurrent_initializer": "glorot_uniform",  # the default, orthogonal, is slow and cannot be drawn in bfloat16
-        **pack_arrays(KERAS_3, cell).options,
-        "use_bias": cell.b is not None or cell.b_rec is not None,
-        "return_sequences": layer.return_sequences,
-        "return_state": layer.return_state,
-        "go_backwards": go_backwards,
-    }
-
-
-def _without_modules(architecture: Mapping[str, Any]) -> dict[str, Any]:
+def _without_modules(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return an architecture in the form of the older `.h5`, which names classes without their modules."""
     strip = ("module", "registered_name")
     layers = [
-        {key: value for key, value in entry.items() if key not in strip} for entry in architecture["config"]["layers"]
+        {key: value for key, value in entry.items() if key not in strip} for entry in document["config"]["layers"]
     ]
-    config = {**architecture["config"], "layers": layers}
-    return {"class_name": architecture["class_name"], "config": config}
+    config = {**document["config"], "layers": layers}
+    return {"class_name": document["class_name"], "config": config}

@@ -1,5 +1,5 @@
 """PyTorch: state dicts in files, and live modules."""
 
-from lstm_convert.frameworks.pytorch.state_dict import read, recognises, refusals, usage, write
+from lstm_convert.frameworks.pytorch.state_dict import manner, read, recognises, refusals, usage, write
 
-__all__ = ["read", "recognises", "refusals", "usage", "write"]
+__all__ = ["manner", "read", "recognises", "refusals", "usage", "write"]

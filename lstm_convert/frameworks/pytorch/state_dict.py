@@ -16,21 +16,18 @@ from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import LSTM, SIGMOID, Cell, LeftOut, Model, Origin, Provenance
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import LayoutMismatch, Unsupported
-from lstm_convert.frameworks import ReadOptions, WriteOptions, not_plain, renamed
-from lstm_convert.layout import Layout, pack_arrays, unpack
+from lstm_convert.frameworks import ReadOptions, WriteOptions, refuse_options, renamed
+from lstm_convert.frameworks.pytorch import parametrised
+from lstm_convert.layout import Layout
+from lstm_convert.packing import pack_arrays, unpack
 from lstm_convert.table import PYTORCH, PYTORCH_CELL
 
 _ARRAYS = "|".join(PYTORCH.names(projection=True))
 _KEY = re.compile(rf"(?:(?P<path>.*)[./])?(?P<array>{_ARRAYS})(?:_l(?P<depth>\d+)(?P<reverse>_reverse)?)?")
-# A weight stored as something it is computed from: weight_norm old and new, fastai's WeightDropout, quantisation.
-_PARAMETRISED = {
-    re.compile(rf".*\b({_ARRAYS})(_l\d+)?(_reverse)?_[gv]"): "weight_norm",
-    re.compile(rf".*\bparametrizations\.({_ARRAYS})(_l\d+)?(_reverse)?\.original\d*"): "a parametrization",
-    re.compile(rf".*\b({_ARRAYS})(_l\d+)?(_reverse)?_(orig|u)"): "spectral_norm or pruning",
-    re.compile(rf".*\b({_ARRAYS})(_l\d+)?(_reverse)?_raw"): "weight dropout",
-    re.compile(r".*\b_all_weight_values\..*"): "dynamic quantisation",
-}
+# How a dynamically quantised LSTM keeps its weights: packed, for its own kernels only.
+_PACKED = re.compile(r".*\b_all_weight_values\..*")
 _WRAPPERS = ("_orig_mod",)
+_MOST_LISTED = 10
 _GATES_TIMES_UNITS = {4: "LSTM", 3: "GRU", 1: "RNN"}
 
 
@@ -50,12 +47,12 @@ def recognises(contents: Contents) -> bool:
     return bool(contents.arrays) or bool(contents.attributes)
 
 
-def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (every adapter's read has both)
+def read(contents: Contents, options: ReadOptions) -> Model:
     """Return the LSTM modules of a state dict or checkpoint.
 
     Args:
         contents: the arrays by key; levels of nested dicts are joined by `/`.
-        options: nothing in them concerns a state dict.
+        options: none but `keepsakes` concerns a state dict.
 
     Returns:
         The model: one layer for each layer of each nn.LSTM, one for each nn.LSTMCell, in the file's order.
@@ -64,7 +61,9 @@ def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (ev
         LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
         Unsupported: weights are stored in a form that is not read.
     """
-    _refuse_parametrised(contents)
+    refuse_options(options, "a state dict, whose LSTMs are all sigmoid and tanh")
+    _refuse_packed(contents)
+    contents, notes = parametrised.folded(contents)
     modules = _modules(contents)
     lstms = {path: module for path, module in modules.items() if _kind(contents, module) == "LSTM"}
     shortened = _shortened(list(lstms))
@@ -77,22 +76,37 @@ def read(contents: Contents, options: ReadOptions) -> Model:  # noqa: ARG001 (ev
             "Save the whole state dict again: torch.save(model.state_dict(), path).",
         )
     used = {key for module in lstms.values() for cell in module.cells.values() for key in cell.values()}
-    return Model(tuple(layers), tuple(_left_out(contents, used)), provenance=Provenance("pytorch"))
+    return Model(tuple(layers), tuple(_left_out(contents, used)), notes=notes, provenance=Provenance("pytorch"))
 
 
 def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
     """Yield why nn.LSTM cannot compute a layer exactly; nothing where it can, or where the user takes it over."""
-    yield from not_plain(layer)
     for direction, cell in layer.cells.items():
         stated = replace(cell, gate=SIGMOID) if cell.gate.name in options.allow else cell
         for reason in layout_of(layer).refusals(stated):
-            allowable = "; --allow hard_sigmoid if your own module computes it" if "hard_sigmoid" in reason else ""
-            yield f"{layer.name} ({direction}): {reason}{allowable}"
-        if cell.projection is not None:
-            yield f"{layer.name} ({direction}): a projection to {cell.outputs}; projections are not written yet"
+            yield f"{layer.name} ({direction}): {reason}" + _allowable(
+                "hard_sigmoid", reason.startswith("gate activation hard_sigmoid")
+            )
     if layer.backward and layer.backward.units != layer.forward.units:
         units = f"{layer.forward.units} and {layer.backward.units}"
         yield f"{layer.name}: {units} units in its two directions; nn.LSTM has one size for both"
+    around = {
+        "mask": (layer.masked_by, f"a mask from {layer.masked_by!r} reaches it; nn.LSTM knows no masks"),
+        "go_backwards": (layer.go_backwards, "go_backwards=True; nn.LSTM reads forwards"),
+        "merge": (layer.backward and layer.merge != "concat", f"merge_mode={layer.merge!r}; nn.LSTM joins by concat"),
+    }
+    for what, (present, reason) in around.items():
+        if present and what not in options.allow:
+            yield f"{layer.name}: {reason}" + _allowable(what, True)
+
+
+def _allowable(what: str, possible: bool) -> str:  # noqa: FBT001 (a condition, not a flag)
+    return f"; --allow {what} if your own module does it" if possible else ""
+
+
+def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
+    """Return how exact a layer is in nn.LSTM, where it is not refused."""
+    return "exact"
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
@@ -126,7 +140,21 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
         if not module[-1].return_sequences:
             last = "torch.cat([h_n[-2], h_n[-1]], -1)" if module[-1].backward else "output[:, -1]"
             lines.append(f"{name}the source returns the last step alone: {last}")
+        lines += [f"{name}{left}" for layer in module for left in _left_to_the_user(layer)]
     return lines
+
+
+def _left_to_the_user(layer: LSTM) -> Iterator[str]:
+    """Yield what nn.LSTM does not do of what a layer computes, which the user's own module does by `--allow`."""
+    for direction, cell in layer.cells.items():
+        if cell.gate != SIGMOID:
+            yield f"nn.LSTM alone computes something else: your module computes {cell.gate} gates ({direction})"
+    if layer.masked_by:
+        yield "nn.LSTM alone computes something else: your module carries the states over masked steps"
+    if layer.go_backwards:
+        yield "nn.LSTM alone computes something else: your module gives it the sequence from its end"
+    if layer.backward and layer.merge != "concat":
+        yield f"nn.LSTM alone computes something else: your module merges the directions by {layer.merge}"
 
 
 def constructor(module: Sequence[LSTM]) -> str:
@@ -204,14 +232,14 @@ def is_cell(layer: LSTM) -> bool:
     return was_cell and layer.depth is None and layer.backward is None
 
 
-def _refuse_parametrised(contents: Contents) -> None:
-    keys = [*contents.arrays, *(key for key, values in contents.attributes.items() if "opaque" in values)]
-    reasons = [f"{key}: {what}" for key in keys for pattern, what in _PARAMETRISED.items() if pattern.fullmatch(key)]
-    if reasons:
+def _refuse_packed(contents: Contents) -> None:
+    opaque = [key for key, values in contents.attributes.items() if "opaque" in values]
+    packed = [key for key in [*contents.arrays, *opaque] if _PACKED.fullmatch(key)]
+    if packed:
         raise Unsupported(
-            "it stores LSTM weights as something they are computed from",
-            reasons,
-            "Remove the parametrization in PyTorch (torch.nn.utils.remove_weight_norm and its kind) and save again.",
+            "holds a dynamically quantised LSTM, whose weights are packed for PyTorch's own kernels",
+            [f"{key}: packed" for key in packed[:_MOST_LISTED]],
+            "Save the model as it was before torch.ao.quantization.quantize_dynamic.",
         )
 
 

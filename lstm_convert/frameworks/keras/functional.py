@@ -1,0 +1,180 @@
+"""The architecture of a written Keras 3 model: LSTM layers in a functional graph.
+
+A layer that follows another reads its output; every other layer has an input of its own, `<layer>_input`. A layer that
+is masked is given its mask by name, from an input `<layer>_mask` that all layers of its chain share. The outputs are
+those of the layers that no other follows, and the states of those that return them.
+
+Source: keras 3.15.1, keras/src/layers/rnn/lstm.py and bidirectional.py (get_config), keras/src/models/functional.py
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lstm_convert.canonical import LSTM, Cell
+from lstm_convert.frameworks.keras import extended
+from lstm_convert.packing import options as activation_options
+from lstm_convert.table import KERAS_3
+
+
+def architecture(layers: tuple[LSTM, ...]) -> dict[str, Any]:
+    """Return the architecture of a model with these layers.
+
+    Args:
+        layers: what Keras 3 can hold, under the names it is to have, each after the one it follows.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    entries: list[dict[str, Any]] = []
+    for layer in layers:
+        entries += _inputs(layer, by_name)
+        entries.append(_entry(layer.name, class_name(layer), _config(layer), [_call(layer, by_name)]))
+    outputs = [reference for layer in layers for reference in _outputs(layer, by_name)]
+    states = [reference for layer in layers for reference in _states(layer)]
+    inputs = [entry["name"] for entry in entries if entry["class_name"] == "InputLayer"]
+    config = {
+        "name": "lstm_convert",
+        "trainable": True,
+        "layers": entries,
+        "input_layers": _alone_or_listed([[name, 0, 0] for name in inputs]),
+        "output_layers": _alone_or_listed(outputs + states),
+    }
+    module = "keras.src.models.functional"  # as Keras itself writes it; a loader looks for the class there
+    return {"module": module, "class_name": "Functional", "config": config, "registered_name": "Functional"}
+
+
+def as_listed(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
+    """Return layers in the order of Keras's `model.layers`, as it loads weights: the farther from an output first.
+
+    Source: keras 3.15.1, keras/src/ops/function.py, map_graph
+    """
+
+    def above(layer: LSTM) -> int:
+        readers = [other for other in layers if layer.name in (other.follows, other.starts_from)]
+        return 1 + max(map(above, readers)) if readers else 0
+
+    return tuple(sorted(layers, key=lambda layer: (-above(layer), layers.index(layer))))
+
+
+def class_name(layer: LSTM) -> str:
+    """Return the Keras class that holds a layer."""
+    return "Bidirectional" if layer.backward else direction_class(layer)
+
+
+def direction_class(layer: LSTM) -> str:
+    """Return the Keras class that holds one direction of a layer: LSTM, or an RNN of the cell of our own."""
+    return "LSTM" if extended.row_of(layer) is KERAS_3 else "RNN"
+
+
+def _inputs(layer: LSTM, by_name: Mapping[str, LSTM]) -> Iterator[dict[str, Any]]:
+    """Yield the inputs that a layer is the first to need: its sequence, and its mask."""
+    if layer.follows not in by_name:
+        shape = [_batch(layer), None, layer.forward.inputs]
+        yield _input(f"{layer.name}_input", shape, _dtype(layer.forward))
+    if layer.masked_by and _chain(layer, by_name) is layer:
+        yield _input(f"{layer.name}_mask", [_batch(layer), None], "bool")
+
+
+def _chain(layer: LSTM, by_name: Mapping[str, LSTM]) -> LSTM:
+    """Return the first of the masked layers that a layer follows without a break: the one with the mask's input."""
+    below = by_name.get(layer.follows or "")
+    return _chain(below, by_name) if below is not None and below.masked_by else layer
+
+
+def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
+    """Return a layer's call: its sequence, its mask and the states it starts from."""
+    feeder = layer.follows if layer.follows in by_name else f"{layer.name}_input"
+    kwargs: dict[str, Any] = {}
+    if layer.masked_by:
+        kwargs["mask"] = _tensor([_batch(layer), None], "bool", f"{_chain(layer, by_name).name}_mask", 0)
+    if starter := by_name.get(layer.starts_from or ""):
+        sizes = [(cell, size) for cell in starter.cells.values() for size in (cell.outputs, cell.units)]
+        kwargs["initial_state"] = [
+            _tensor([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
+            for number, (cell, size) in enumerate(sizes)
+        ]
+    x = _tensor([_batch(layer), None, layer.forward.inputs], _dtype(layer.forward), str(feeder), 0)
+    return {"args": [x], "kwargs": kwargs}
+
+
+def _outputs(layer: LSTM, by_name: Mapping[str, LSTM]) -> Iterator[list[Any]]:
+    """Yield a layer's output where the model returns it: where no other layer follows."""
+    if not any(other.follows == layer.name for other in by_name.values()):
+        yield from ([layer.name, 0, number] for number in range(_sequences(layer)))
+
+
+def _states(layer: LSTM) -> Iterator[list[Any]]:
+    """Yield the last states of a layer that returns them, h and c of each direction."""
+    if layer.return_state:
+        yield from ([layer.name, 0, _sequences(layer) + number] for number in range(2 * len(layer.cells)))
+
+
+def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _sequences(layer: LSTM) -> int:
+    """Return how many outputs a layer has before its states: one a direction where the two are not merged."""
+    return 2 if layer.backward and layer.merge is None else 1
+
+
+def _batch(layer: LSTM) -> int | None:
+    return layer.batch_size if layer.stateful else None
+
+
+def _dtype(cell: Cell) -> str:
+    return cell.W.dtype.name
+
+
+def _entry(name: str, kind: str, config: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
+    return {**_object(kind, config), "name": name, "inbound_nodes": calls}
+
+
+def _object(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
+
+
+def _input(name: str, shape: list[int | None], dtype: str) -> dict[str, Any]:
+    return _entry(name, "InputLayer", {"batch_shape": shape, "dtype": dtype, "name": name}, [])
+
+
+def _tensor(shape: list[int | None], dtype: str, layer: str, output: int) -> dict[str, Any]:
+    config = {"shape": shape, "dtype": dtype, "keras_history": [layer, 0, output]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def _config(layer: LSTM) -> dict[str, Any]:
+    if layer.backward is None:
+        return _lstm_config(layer, layer.forward, layer.name, go_backwards=layer.go_backwards)
+    forward = _lstm_config(layer, layer.forward, "forward_lstm", go_backwards=layer.go_backwards)
+    backward = _lstm_config(layer, layer.backward, "backward_lstm", go_backwards=not layer.go_backwards)
+    return {
+        "name": layer.name,
+        "dtype": _dtype(layer.forward),
+        "merge_mode": layer.merge,
+        "layer": _object(direction_class(layer), forward),
+        "backward_layer": _object(direction_class(layer), backward),
+    }
+
+
+def _lstm_config(layer: LSTM, cell: Cell, name: str, *, go_backwards: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "dtype": _dtype(cell),
+        **_cell_config(layer, cell),
+        "return_sequences": layer.return_sequences,
+        "return_state": layer.return_state,
+        "stateful": layer.stateful,
+        "zero_output_for_mask": layer.zero_output_for_mask,
+        "go_backwards": go_backwards,
+    }
+
+
+def _cell_config(layer: LSTM, cell: Cell) -> dict[str, Any]:
+    """Return what a layer of one direction says of its cell."""
+    if direction_class(layer) == "RNN":
+        return {"cell": extended.cell_document(cell, "cell")}
+    return {
+        "units": cell.units,
+        "recurrent_initializer": "glorot_uniform",  # the default, orthogonal, is slow and cannot be drawn in bfloat16
+        **activation_options(KERAS_3, cell),
+        "use_bias": cell.b is not None or cell.b_rec is not None,
+    }

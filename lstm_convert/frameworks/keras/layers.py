@@ -1,0 +1,246 @@
+"""The recurrent layers of a Keras file as canonical ones: what each is set to, and what must be taken for granted."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lstm_convert.bundle import Bundle
+from lstm_convert.canonical import LSTM, SIGMOID, TANH, Cell, Origin
+from lstm_convert.containers import Contents
+from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
+from lstm_convert.frameworks import ReadOptions
+from lstm_convert.frameworks.keras import extended, legacy, saved_state
+from lstm_convert.frameworks.keras.architecture import EXTENDED, CellSpec, Node, activation_name
+from lstm_convert.frameworks.keras.graph import Graph
+from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, array_of
+from lstm_convert.layout import Layout
+from lstm_convert.packing import unpack
+from lstm_convert.table import KERAS_3, KERAS_CUDNN, KERAS_EXTENDED
+
+CUDNN = "CuDNNLSTM"
+
+# From this version on every Keras makes an LSTM with sigmoid gates unless told otherwise; before, hard_sigmoid, and the
+# tf.keras that calls itself 2.2.4-tf does either, as TensorFlow 1 or 2.
+_SIGMOID_SINCE = (2, 3)
+# From this version on there is no Keras but tf.keras, and later Keras 3.
+_TF_KERAS_ALONE = (2, 4)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file says of itself: its architecture, the version that wrote it, and the row its arrays are in."""
+
+    contents: Contents
+    graph: Graph | None
+    version: str
+    modern_layout: Layout | None
+    options: ReadOptions
+
+
+def canonical_layers(source: Source, found: Iterable[LocatedLayer]) -> list[LSTM]:
+    """Return the LSTMs of a file, in the model's order.
+
+    Args:
+        source: what the file says of itself.
+        found: its recurrent layers, and where their arrays are.
+
+    Raises:
+        LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
+    """
+    layers: list[LSTM] = []
+    problems: list[str] = []
+    for layer in found:
+        try:
+            layers += _layers(source, layer)
+        except LayoutMismatch as error:
+            problems += error.details
+    if problems:
+        raise LayoutMismatch(
+            "its LSTM weights are not complete or do not fit together",
+            problems,
+            "Copy the file again, or give the architecture that belongs to it.",
+        )
+    return layers
+
+
+def refuse_foreign(layers: Iterable[LocatedLayer]) -> None:
+    """Raise where a file holds recurrent layers whose arithmetic is not an LSTM's, naming all of them."""
+    reasons = []
+    for layer in layers:
+        path, class_name = layer.spec.node.path, layer.spec.node.class_name
+        kinds = {cell.kind for cell in layer.spec.cells} - {"LSTM", CUDNN, EXTENDED}
+        reasons += [f"{path}: {kind}" + (f" in {class_name}" if kind != class_name else "") for kind in sorted(kinds)]
+        if any(
+            config.get("time_major") for config in [layer.spec.node.config, *(cell.config for cell in layer.spec.cells)]
+        ):
+            reasons.append(f"{path}: time_major=True, sequences with time before batch")
+    if reasons:
+        raise Unsupported("holds recurrent layers that are not read", reasons, "Leave them out of the model.")
+
+
+def assumptions(source: Source, layers: Sequence[LocatedLayer]) -> Iterator[str]:
+    """Yield what the file does not say of its LSTMs and is taken for granted; raise where the versions differ."""
+    silent = [layer.spec.node.path for layer in layers if _is_silent(source, layer)]
+    if silent and source.options.recurrent_activation is None:
+        if not _only_sigmoid(source):
+            raise Unsupported(
+                "holds weights only: nothing in it says what the gates' activation is, and versions of Keras differ",
+                [f"{path}: sigmoid or hard_sigmoid?" for path in silent],
+                "Give the model's architecture (model.to_json() or to_yaml()) with --config FILE, or say "
+                "--recurrent-activation sigmoid or hard_sigmoid. Keras before 2.3 and tf.keras of TensorFlow 1 use "
+                "hard_sigmoid unless told otherwise, later ones sigmoid; the wrong one computes something else.",
+            )
+        yield "the gates are sigmoid, the default of each Keras that writes such a file (--recurrent-activation)"
+    if silent:
+        yield "candidate and output are tanh, the default of every Keras; the weights do not say, --config does"
+    if silent or any(not layer.spec.options for layer in layers):
+        yield "return_sequences, go_backwards, masks and merge_mode are plain; the weights do not say, --config does"
+
+
+def _is_silent(source: Source, layer: LocatedLayer) -> bool:
+    """Return whether neither the architecture nor the arrays say what the gates' activation of some cell is."""
+    cells = zip(layer.spec.cells, layer.cells, strict=True)
+    return any(_stated_gate(spec) is None and not _is_cudnn(source, located) for spec, located in cells)
+
+
+def _gate(source: Source, spec: CellSpec, located: LocatedCell) -> str:
+    """Return the name of the gates' activation: as stated, else as the user says, else the default."""
+    said = source.options.recurrent_activation
+    stated = _stated_gate(spec)
+    if _is_cudnn(source, located):
+        if activation_name(stated or SIGMOID.name) != SIGMOID.name:
+            raise InvalidFile(
+                "its arrays are a CuDNNLSTM's, whose gates are sigmoid, and its architecture says otherwise",
+                [f"{next(iter(located.keys.values()))}: expected sigmoid, found {activation_name(stated)}"],
+                "Say recurrent_activation='sigmoid' in the architecture, as a CuDNNLSTM computes.",
+            )
+        stated = SIGMOID.name
+    if stated is None:
+        return said or SIGMOID.name
+    name = activation_name(stated)
+    if said not in (None, name):
+        key = next(iter(located.keys.values()))
+        raise Unsupported(
+            "says itself what its gates' activation is",
+            [f"{key}: expected {said}, as --recurrent-activation says, found {name}"],
+            "Leave --recurrent-activation out.",
+        )
+    return name
+
+
+def _stated_gate(cell: CellSpec) -> Any:
+    """Return what an architecture says of the gates' activation; CuDNNLSTM has no choice."""
+    if cell.kind == CUDNN:
+        return SIGMOID.name
+    return cell.config.get("recurrent_activation", cell.config.get("inner_activation"))
+
+
+def _is_cudnn(source: Source, located: LocatedCell) -> bool:
+    """Return whether a cell's arrays are as cuDNN wants them, by their bias, which is two in one."""
+    shapes = [source.contents.arrays[key].shape for key in located.keys.values() if key in source.contents.arrays]
+    *_, recurrent, bias = shapes if len(shapes) == len(KERAS_CUDNN.names()) else [(), (), ()]
+    return len(recurrent) == 2 and bias == (2 * recurrent[1],)  # noqa: PLR2004 (a matrix)
+
+
+def _only_sigmoid(source: Source) -> bool:
+    if source.version:
+        return _numbers(source.version) >= _SIGMOID_SINCE
+    return saved_state.recognises(source.contents) and not legacy.recognises(source.contents)
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """Return a version's first two numbers, (0, 0) where it has none."""
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+
+
+def _cells(source: Source, layer: LocatedLayer) -> list[tuple[Cell, Bundle]]:
+    """Return a layer's cells; raise one error for all that is wrong with any of them."""
+    cells: list[tuple[Cell, Bundle]] = []
+    problems: list[str] = []
+    for spec, located in zip(layer.spec.cells, layer.cells, strict=True):
+        try:
+            cells.append(_cell(source, spec, located))
+        except LayoutMismatch as error:
+            problems += error.details
+    if problems:
+        raise LayoutMismatch(f"the cells of {layer.spec.node.path} do not fit", problems)
+    return cells
+
+
+def _layers(source: Source, found: LocatedLayer) -> Iterator[LSTM]:
+    """Yield a recurrent layer's LSTMs: one, or one a cell of a stack."""
+    spec, path = found.spec, found.spec.node.path
+    cells = _cells(source, found)
+    origin = Origin(cells[0][1].layout, tuple(bundle.keys for _, bundle in cells))
+    options = {**spec.options, **_joints(source, spec.node), **_masking(source, found)}
+    if spec.bidirectional:
+        yield LSTM(path, cells[0][0], cells[1][0], origin=origin, **options)
+        return
+    for position, (cell, bundle) in enumerate(cells):
+        name = path if len(cells) == 1 else f"{path}.{position}"
+        inner = position < len(cells) - 1
+        options["return_sequences"] = inner or spec.options.get("return_sequences", True)
+        yield LSTM(name, cell, origin=replace(origin, keys=(bundle.keys,)), **options)
+        options["follows"] = name
+
+
+def _joints(source: Source, node: Node) -> dict[str, Any]:
+    """Return how a layer is joined to others: what it reads, what it starts from, and for how many sequences."""
+    if source.graph is None:
+        return {}
+    followed, started = source.graph.followed(node), source.graph.states_from(node)
+    return {
+        "follows": _last_name(followed) if followed else None,
+        "starts_from": _last_name(started) if started else None,
+        "batch_size": source.graph.batch_size,
+    }
+
+
+def _masking(source: Source, found: LocatedLayer) -> dict[str, Any]:
+    """Return which mask reaches a layer, and what it returns at a masked step.
+
+    A Bidirectional that returns sequences returns zeros there in tf.keras and Keras 3, whatever its layers say; in
+    keras-team's Keras before, it repeats the step before. Source: keras 2.15.0, keras/src/layers/rnn/bidirectional.py.
+    """
+    node = source.graph.mask_source(found.spec.node) if source.graph else None
+    zero = bool(found.spec.options.get("zero_output_for_mask"))
+    if found.spec.bidirectional and (source.version.endswith("-tf") or _numbers(source.version) >= _TF_KERAS_ALONE):
+        zero = bool(found.spec.options.get("return_sequences"))
+    return {"masked_by": node.path if node else None, "zero_output_for_mask": zero}
+
+
+def _last_name(node: Node) -> str:
+    """Return the name of the LSTM that makes a recurrent node's output: the topmost of a stack."""
+    config = node.config.get("cell", {})
+    stacked = config.get("config", {}).get("cells") if isinstance(config, Mapping) else None
+    return f"{node.path}.{len(stacked) - 1}" if isinstance(stacked, list) and len(stacked) > 1 else node.path
+
+
+def _cell(source: Source, spec: CellSpec, located: LocatedCell) -> tuple[Cell, Bundle]:
+    arrays = {
+        name: array_of(source.contents.arrays[key])
+        for name, key in located.keys.items()
+        if key in source.contents.arrays
+    }
+    gate = _gate(source, spec, located)
+    row = KERAS_CUDNN if _is_cudnn(source, located) else located.layout or source.modern_layout
+    if row is None:
+        if gate == "hard_sigmoid":
+            raise Unsupported(
+                "does not say which Keras wrote it; hard_sigmoid is 0.2 x + 0.5 before Keras 3 and x / 6 + 0.5 since",
+                next_step="Give the model's architecture (model.to_json()) with --config FILE.",
+            )
+        row = KERAS_3
+    candidate = activation_name(spec.config.get("activation", TANH.name))
+    options: Mapping[str, Any] = {row.gate_option: gate, row.candidate_option: candidate}
+    if spec.kind == EXTENDED:
+        row, options = KERAS_EXTENDED, extended.stated_options(spec.config)
+    bundle = Bundle(row.name, arrays, options, located.keys)
+    cell = unpack(row, bundle)
+    units = spec.config.get("units", spec.config.get("output_dim", cell.units))
+    if units != cell.units:
+        difference = f"{next(iter(located.keys.values()))}: expected {units} units, found {cell.units}"
+        raise LayoutMismatch("the architecture and the arrays differ", [difference])
+    return cell, bundle

@@ -1,0 +1,283 @@
+"""How a bundle becomes a cell by its layout's row, and back: one row, both ways, so that the two cannot drift apart."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.bundle import Bundle
+from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, Gates
+from lstm_convert.errors import LayoutMismatch, Unsupported
+from lstm_convert.layout import Layout, Slot, canonical_letter
+
+Array = NDArray[Any]
+Sizes = dict[str, int]
+
+# Peepholes are three, of i, f and o.
+_FIXED_SIZES = {"gate": 4, "side": 2, "peephole": 3}
+_WITHOUT_GATES = ("projection", "peephole")
+
+
+def whereabouts(row: Layout, stored: str, units: int) -> str:
+    """Return in words which gates lie where in one stored array.
+
+    Args:
+        row: the layout.
+        stored: the framework's name of the array within one cell.
+        units: H.
+
+    Returns:
+        `columns 0:16 i, 16:32 f, …` where gates lie side by side, `gate g (c)` where an array is one gate's, else "".
+    """
+    for slot in row.slots.values():
+        names = _stored_names(row, slot)
+        if stored not in names:
+            continue
+        if len(names) > 1:
+            letter = row.gates[names.index(stored)]
+            canonical = canonical_letter(letter)
+            return f"gate {canonical}" + (f" ({letter})" if letter != canonical else "")
+        axis = next((axis for axis, group in enumerate(slot.groups) if "gate" in group), None)
+        if axis is not None:
+            sides = ("", "") if "side" not in slot.factors else (" (input side)", " (recurrent side)")
+            letters = [letter + side for side in dict.fromkeys(sides) for letter in row.gates]
+            places = [f"{number * units}:{(number + 1) * units} {letter}" for number, letter in enumerate(letters)]
+            along = ("rows", "columns")[axis] if len(slot.groups) > 1 else "numbers"
+            turned = ", each block byte-transposed" if slot.byte_transposed else ""
+            return f"{along} {', '.join(places)}{turned}"
+    return ""
+
+
+def unpack(row: Layout, bundle: Bundle) -> Cell:
+    """Return the canonical cell that a bundle holds, its gates apart and in the order i, f, g, o.
+
+    Args:
+        row: the layout the bundle is in.
+        bundle: one cell's arrays and options.
+
+    Returns:
+        The cell; its arrays are views of the bundle's where the stored order allows.
+
+    Raises:
+        LayoutMismatch: an array is missing, has another shape than the others imply, or is not in the layout.
+    """
+    sizes = _sizes(row, bundle.arrays)
+    _check(row, bundle, sizes)
+    arrays = {name: _take(row, slot, bundle.arrays, sizes) for name, slot in _present(row, bundle.arrays)}
+    if "b" in arrays and "side" in row.bias.factors:
+        arrays["b"], arrays["b_rec"] = arrays["b"]
+    candidate = _stated(row, bundle, row.candidate_option, TANH)
+    return Cell.of(
+        arrays,
+        gate=_stated(row, bundle, row.gate_option, SIGMOID),
+        candidate=candidate,
+        output=_stated(row, bundle, row.output_option, candidate),
+        **{name: bundle.options[name] for name in row.settings if name in bundle.options},
+    )
+
+
+def pack(row: Layout, cell: Cell) -> Bundle:
+    """Return a cell's arrays and options as a layout has them.
+
+    Two biases become one by their sum where the layout has one; one bias goes to the input side where it has two.
+
+    Args:
+        row: the layout to write.
+        cell: the canonical cell.
+
+    Returns:
+        The bundle; its arrays are new where the stored order differs.
+
+    Raises:
+        Unsupported: the layout cannot hold this cell exactly.
+    """
+    if reasons := row.refusals(cell):
+        raise Unsupported(f"this cell cannot be written as {row.name}", reasons)
+    return pack_arrays(row, cell)
+
+
+def pack_arrays(row: Layout, cell: Cell) -> Bundle:
+    """Return a cell's arrays as a layout has them, whatever its activations are; `pack` is this with its check."""
+    sizes = {**_FIXED_SIZES, "unit": cell.units, "input": cell.inputs}
+    sizes |= {"state": cell.outputs, "projection": cell.outputs}
+    contents = cell.arrays() | _biases(row, cell)
+    if "b" in contents and "side" in row.bias.factors:
+        contents["b"] = np.stack([contents["b"], contents["b_rec"]])
+    arrays: dict[str, Array] = {}
+    for name, slot in row.slots.items():
+        if name in contents:
+            arrays |= _put(row, slot, contents[name], sizes)
+    has_bias = row.bias.name.format(gate=row.gates[0]) in arrays
+    names = row.names(bias=has_bias, projection=cell.projection is not None, peephole=cell.peephole is not None)
+    return Bundle(row.name, {name: arrays[name] for name in names})
+
+
+def options(row: Layout, cell: Cell) -> dict[str, Any]:
+    """Return a cell's activations under the layout's own option names, by its own names for them, and its settings.
+
+    Raises:
+        Unsupported: the layout has no name for one of them.
+    """
+    stated = {row.gate_option: cell.gate, row.candidate_option: cell.candidate, row.output_option: cell.output}
+    named = {option: row.name_of(activation) for option, activation in stated.items() if option}
+    return named | {name: getattr(cell, name) for name in row.settings}
+
+
+def _stored_names(row: Layout, slot: Slot) -> list[str]:
+    return [slot.name.format(gate=letter) for letter in row.gates] if "{gate}" in slot.name else [slot.name]
+
+
+def _present(row: Layout, arrays: Mapping[str, Array]) -> Iterator[tuple[str, Slot]]:
+    required = ("W", "U")
+    biases = [slot for slot in (row.bias, row.recurrent_bias) if slot]
+    for name, slot in row.slots.items():
+        together = biases if slot in biases else [slot]
+        if name in required or any(stored in arrays for each in together for stored in _stored_names(row, each)):
+            yield name, slot
+
+
+def _sizes(row: Layout, arrays: Mapping[str, Array]) -> Sizes:
+    """Return the sizes of the axes as kernel (gate, unit, input) and projection (state) state them."""
+    kernel = arrays.get(_stored_names(row, row.kernel)[0])
+    if kernel is None or kernel.ndim != len(row.kernel.groups):
+        return {}
+    stated = dict(zip(map(tuple, row.kernel.groups), kernel.shape, strict=True))
+    joined = next(size for group, size in stated.items() if "unit" in group)
+    units = joined // (4 if ("gate", "unit") in stated or ("unit", "gate") in stated else 1)
+    sizes = {**_FIXED_SIZES, "unit": units, "input": stated[("input",)], "state": units, "projection": units}
+    projection = arrays.get(row.projection.name) if row.projection else None
+    if row.projection and projection is not None and projection.ndim == len(row.projection.groups):
+        narrowed = projection.shape[row.projection.factors.index("projection")]
+        sizes |= {"state": narrowed, "projection": narrowed}
+    return sizes
+
+
+def _check(row: Layout, bundle: Bundle, sizes: Sizes) -> None:
+    """Raise one error that lists every missing, extra and mis-shaped array."""
+    problems = []
+    expected = {stored: slot for _, slot in _present(row, bundle.arrays) for stored in _stored_names(row, slot)}
+    for stored, slot in expected.items():
+        label = bundle.keys.get(stored, stored)
+        wanted = f"({', '.join(' x '.join(group) for group in slot.groups)})"
+        wanted = f"{slot.shape(sizes)} = {wanted}" if sizes else wanted
+        if stored not in bundle.arrays:
+            problems.append(f"{label}: expected {wanted}, found nothing")
+            continue
+        shape = bundle.arrays[stored].shape
+        if shape != slot.shape(sizes) if sizes else len(shape) != len(slot.groups):
+            problems.append(f"{label}: expected {wanted}, found {shape}")
+    problems += [
+        f"{bundle.keys.get(name, name)}: {array.shape} has no place in {row.name}"
+        for name, array in bundle.arrays.items()
+        if name not in expected
+    ]
+    if problems or not sizes:
+        raise LayoutMismatch(
+            f"the arrays are not those of {row.name}",
+            problems,
+            f"{row.name} lists {', '.join(row.names(projection=True, peephole=True))}.",
+        )
+
+
+def _canonical_axes(slot: Slot) -> list[str]:
+    order = ["side", "gate", "peephole", "projection", "unit", "input", "state"]
+    return sorted(slot.factors, key=order.index)
+
+
+def _take(row: Layout, slot: Slot, arrays: Mapping[str, Array], sizes: Sizes) -> Array:
+    """Return what a slot holds, gates first and in canonical order."""
+    axes = _canonical_axes(slot)
+    to_canonical = [slot.factors.index(axis) for axis in axes]
+    apart = [
+        arrays[stored].reshape([sizes[axis] for axis in slot.factors]).transpose(to_canonical)
+        for stored in _stored_names(row, slot)
+    ]
+    if slot in (row.projection, row.peephole):
+        return apart[0]
+    together = np.stack(apart) if len(apart) > 1 else apart[0]
+    if slot.byte_transposed:
+        together = np.ascontiguousarray(together.swapaxes(1, 2)).reshape(together.shape)
+    return _gates_reordered(together, axes, row.permutation)
+
+
+def _put(row: Layout, slot: Slot, array: Array, sizes: Sizes) -> dict[str, Array]:
+    """Return a slot's arrays under their stored names; the inverse of `_take`."""
+    axes = _canonical_axes(slot)
+    to_stored = [axes.index(axis) for axis in slot.factors]
+    if slot in (row.projection, row.peephole):
+        return {slot.name: array.transpose(to_stored)}
+    in_order = _gates_reordered(array, axes, np.argsort(row.permutation).tolist())
+    if slot.byte_transposed:
+        gates, units, inputs = in_order.shape
+        in_order = np.ascontiguousarray(in_order).reshape(gates, inputs, units).swapaxes(1, 2)
+    if "{gate}" in slot.name:
+        return {
+            stored: gate.transpose(to_stored) for stored, gate in zip(_stored_names(row, slot), in_order, strict=True)
+        }
+    return {slot.name: in_order.transpose(to_stored).reshape(slot.shape(sizes))}
+
+
+def _gates_reordered(array: Array, axes: list[str], order: list[int]) -> Array:
+    """Return an array with its gates in another order; a view where the order is the same."""
+    return array if order == sorted(order) else np.take(array, order, axis=axes.index("gate") if "gate" in axes else 0)
+
+
+def rescaled(row: Layout, cell: Cell) -> Cell | None:
+    """Return a cell whose gates compute the same by another hard_sigmoid, the one that a layout has, or None.
+
+    clip(a x + d) equals clip(b (a / b) x + d), so the input, recurrent and bias terms of i, f and o, and peepholes, are
+    multiplied by a / b; the candidate is not touched. Two biases are summed first, so that each number is rounded once.
+
+    Args:
+        row: the layout, whose `hard_sigmoid` may have another slope than the cell's.
+        cell: a cell.
+    """
+    theirs = row.activations.get("hard_sigmoid")
+    ours = cell.gate
+    if theirs is None or ours.name != "hard_sigmoid" or ours == theirs or cell.gate_clip is not None:
+        return None
+    if ours.parameters["offset"] != theirs.parameters["offset"]:
+        return None
+    factor = ours.parameters["slope"] / theirs.parameters["slope"]
+
+    def scaled(array: Array, *, peephole: bool = False) -> Array:
+        factors = np.array([factor] * 3 if peephole else [factor, factor, 1.0, factor])
+        wide = array.astype(np.float64) * factors.reshape(-1, *[1] * (array.ndim - 1))
+        return np.asarray(wide.astype(array.dtype))
+
+    summed = None
+    if cell.b is not None or cell.b_rec is not None:
+        biases = [np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec) if bias is not None]
+        summed = Gates(scaled(np.sum(biases, axis=0)).astype(cell.W.dtype))
+    return replace(
+        cell,
+        W=Gates(scaled(np.asarray(cell.W))),
+        U=Gates(scaled(np.asarray(cell.U))),
+        b=summed,
+        b_rec=None,
+        peephole=None if cell.peephole is None else scaled(cell.peephole, peephole=True),
+        gate=theirs,
+    )
+
+
+def _biases(row: Layout, cell: Cell) -> dict[str, Array]:
+    """Return the biases as the layout stores them: two, one that is their sum, or none."""
+    if cell.b is None and cell.b_rec is None:
+        return {}
+    zeros = np.zeros((4, cell.units), cell.W.dtype)
+    b = zeros if cell.b is None else np.asarray(cell.b)
+    b_rec = zeros if cell.b_rec is None else np.asarray(cell.b_rec)
+    if row.has_two_biases:
+        return {"b": b, "b_rec": b_rec}
+    # b + 0 would turn -0.0 into 0.0, and a bias that is alone must come through bit for bit.
+    return {"b": b + b_rec if b_rec.any() and b.any() else (b if b.any() or not b_rec.any() else b_rec)}
+
+
+def _stated(row: Layout, bundle: Bundle, option: str, fixed: Activation) -> Activation:
+    """Return the activation that an option names or is, or the one that is fixed where there is no such option."""
+    name = bundle.options.get(option) if option else None
+    if isinstance(name, Activation):
+        return name
+    return fixed if name is None else row.activations.get(name, Activation(name))

@@ -1,0 +1,70 @@
+"""The types of number that weights are kept in, and a model in another of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.canonical import Cell, Model
+from lstm_convert.errors import InvalidFile, UnknownFormat
+
+NAMES = ("float16", "bfloat16", "float32", "float64")
+
+
+def dtype_named(name: str) -> np.dtype[Any]:
+    """Return a type of number by name.
+
+    Raises:
+        UnknownFormat: it is none that weights are kept in.
+    """
+    if name not in NAMES:
+        raise UnknownFormat(f"{name} is no type of number here", [f"expected one of {', '.join(NAMES)}"], "Choose one.")
+    if name == "bfloat16":
+        import ml_dtypes  # noqa: PLC0415 (only such models need it)
+
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
+    return np.dtype(name)
+
+
+def epsilon(dtype: np.dtype[Any]) -> float:
+    """Return the relative distance between two neighbouring numbers of a type."""
+    return 2.0**-7 if dtype.name == "bfloat16" else float(np.finfo(dtype).eps)
+
+
+def cast(model: Model, name: str) -> Model:
+    """Return a model with its weights rounded to another type of number.
+
+    Args:
+        model: the model.
+        name: float16, bfloat16, float32 or float64.
+
+    Raises:
+        UnknownFormat: the type is none of these.
+        InvalidFile: a weight is too large for the type; all such arrays are listed.
+    """
+    dtype = dtype_named(name)
+    too_large = [
+        f"{layer.name} ({direction}) {array_name}: the largest number is {np.abs(array).max():.3g}"
+        for layer in model.layers
+        for direction, cell in layer.cells.items()
+        for array_name, array in cell.arrays().items()
+        if array.size and not np.isfinite(_rounded(array, dtype)).all()
+    ]
+    if too_large:
+        raise InvalidFile(f"has weights too large for {name}", too_large, "Choose a type with a larger range.")
+    layers = (
+        layer.with_cells({direction: _cast_cell(cell, dtype) for direction, cell in layer.cells.items()})
+        for layer in model.layers
+    )
+    return replace(model, layers=tuple(layers))
+
+
+def _cast_cell(cell: Cell, dtype: np.dtype[Any]) -> Cell:
+    return cell.with_arrays({name: _rounded(array, dtype) for name, array in cell.arrays().items()})
+
+
+def _rounded(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
