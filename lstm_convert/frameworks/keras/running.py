@@ -1,0 +1,283 @@
+"""Keras's own LSTM layers: of a file that Keras itself opens in its safe mode, else made anew with the weights read.
+
+Keras 3 runs what Keras 3 wrote; tf_keras, which is Keras 2, what older ones did. A file is handed over only where all
+its classes are layers that hold no code and read no other files: Keras's safe mode has been escaped before
+(CVE-2024-3660, CVE-2025-1550, CVE-2025-8747, CVE-2025-9905).
+"""
+
+import importlib
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.containers import Contents
+from lstm_convert.errors import MissingFramework, Unsupported
+from lstm_convert.frameworks import WriteOptions
+from lstm_convert.frameworks.keras.writing import refusals
+from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
+from lstm_convert.layout import Layout
+from lstm_convert.packing import options, pack_arrays, rescaled
+from lstm_convert.table import KERAS_2, KERAS_3
+
+_LAYERS = {
+    "Activation", "Add", "AlphaDropout", "Attention", "AveragePooling1D", "Average", "BatchNormalization",
+    "Bidirectional", "Concatenate", "Conv1D", "Conv2D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten",
+    "Functional", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU", "Masking", "Maximum",
+    "MaxPooling1D", "Model", "Multiply", "PReLU", "Permute", "RNN", "ReLU", "RepeatVector", "Reshape", "Sequential",
+    "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D", "StackedRNNCells", "Subtract", "TimeDistributed",
+    "UpSampling1D", "ZeroPadding1D",
+}  # fmt: skip
+_NO_LAYERS = {
+    "Constant", "DTypePolicy", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "L1", "L1L2",
+    "L2", "LecunNormal", "LecunUniform", "MaxNorm", "NonNeg", "Ones", "Orthogonal", "OrthogonalInitializer", "Policy",
+    "RandomNormal", "RandomUniform", "TruncatedNormal", "UnitNorm", "VarianceScaling", "Zeros", "__keras_tensor__",
+    "__tuple__",
+}  # fmt: skip
+_CONFIGS = ("config.json", "model_config")
+# First weights that cost nothing and that every numbers' type has, as the real ones follow.
+_EMPTY = {"kernel_initializer": "zeros", "recurrent_initializer": "zeros", "bias_initializer": "zeros"}
+# Settings that bind a layer to one batch size or one length are undone.
+_FREE = {"stateful": False, "unroll": False, **_EMPTY}
+
+
+def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner:
+    """Return what runs a model's layers in Keras.
+
+    Args:
+        model: the layers as they were read.
+        path: the file they were read from, or None.
+        contents: that file, opened.
+
+    Raises:
+        MissingFramework: neither Keras 3 nor tf_keras is installed.
+    """
+    old = model.provenance.version[:1] in ("0", "1", "2")
+    kerases = [keras for name in (("tf_keras", "keras") if old else ("keras",)) if (keras := _installed(name))]
+    if not kerases:
+        package = "tf_keras" if old else "keras"
+        raise MissingFramework(f"{package} is not installed", next_step=f"pip install {package} tensorflow")
+    own = "tf_keras" if old else "keras"
+    opened = _Opened(kerases[0], path, contents) if kerases[0].__name__ == own else None
+
+    def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
+        layer, reason = model.layers[number], "tf_keras, which is Keras 2, is not installed"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library never warns, and does not let Keras do so for it
+            if opened:
+                made, reason = opened.layer(layer, return_sequences=return_sequences)
+                if made:
+                    return Engine(_name(opened.keras), "", _Run(opened.keras, made, layer))
+            keras = kerases[0]
+            made = _rebuilt(keras, layer, return_sequences=return_sequences)
+        return Engine(_name(keras), reason, _Run(keras, made, layer))
+
+    return engine
+
+
+def _installed(name: str) -> Any:
+    with suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(name)
+    return None
+
+
+def _name(keras: Any) -> str:
+    own = "Keras" if keras.__name__ == "keras" else keras.__name__
+    return f"{own} {keras.__version__} ({keras.backend.backend()})"
+
+
+class _Opened:
+    """A file that Keras itself opens, when it is first asked for a layer."""
+
+    def __init__(self, keras: Any, path: Path | None, contents: Contents | None) -> None:
+        self.keras = keras
+        self._path = path
+        self._refused = _refused(path, contents)
+
+    def layer(self, layer: LSTM, *, return_sequences: bool) -> tuple[Any, str]:
+        """Return a copy of a layer of the file that also returns its states, and why there is none."""
+        model, reason = self._model
+        if model is None:
+            return None, reason
+        found = _below(model, layer.name) or _below(model, layer.path)
+        if found is None:
+            return None, f"Keras's model of the file has no layer {layer.name}"
+        try:
+            return _telling(self.keras, found, layer, return_sequences=return_sequences), ""
+        except Exception as error:  # noqa: BLE001 (whatever Keras says)
+            return None, f"Keras does not run the file's own layer: {_first_line(error)}"
+
+    @cached_property
+    def _model(self) -> tuple[Any, str]:
+        if self._refused:
+            return None, self._refused
+        try:
+            return self.keras.models.load_model(self._path, compile=False, safe_mode=True), ""
+        except Exception as error:  # noqa: BLE001 (whatever Keras says of a file it does not open)
+            return None, f"{self.keras.__name__} does not open the file: {_first_line(error)}"
+
+
+def _refused(path: Path | None, contents: Contents | None) -> str:
+    """Return why a file is not handed to Keras, or ""."""
+    if path is None or contents is None:
+        return "the model is in memory"
+    text = next((text for name in _CONFIGS if (text := contents.document(name))), None)
+    if text is None:
+        return "the file holds weights alone, and Keras opens those only with the model's own code"
+    strange = sorted(set(strange_classes(json.loads(text))))
+    return f"the file is not handed to Keras: it may hold code in {', '.join(strange)}" if strange else ""
+
+
+def strange_classes(value: Any) -> Iterator[str]:
+    """Yield the classes of an architecture that are not known to be harmless."""
+    if isinstance(value, Mapping):
+        if "class_name" in value:
+            module = str(value.get("module") or "keras").partition(".")[0]
+            known = str(value["class_name"]) in _LAYERS | _NO_LAYERS and module in ("keras", "tf_keras")
+            if not known:
+                yield str(value["class_name"])
+        for inner in value.values():
+            yield from strange_classes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strange_classes(inner)
+
+
+def _below(model: Any, path: str) -> Any:
+    """Return the layer of a model, or the cell of a stack, at a path of names joined by dots."""
+    for layer in model.layers:
+        if layer.name == path:
+            return layer
+        rest = path.removeprefix(f"{layer.name}.")
+        if rest == path:
+            continue
+        cells = getattr(getattr(layer, "cell", None), "cells", None)
+        if cells and rest.isdecimal() and int(rest) < len(cells):
+            return cells[int(rest)]
+        if hasattr(layer, "layers"):
+            return _below(layer, rest)
+    return None
+
+
+def _telling(keras: Any, found: Any, layer: LSTM, *, return_sequences: bool) -> Any:
+    """Return a copy of a layer of the file, with its weights, that returns its states too and keeps none."""
+    while type(found).__name__ == "TimeDistributed":
+        found = found.layer
+    settings = {"return_sequences": return_sequences, "return_state": True}
+    cell = (
+        found if hasattr(found, "state_size") and not hasattr(found, "return_state") else getattr(found, "cell", None)
+    )
+    if type(cell).__name__ == "LSTMCell" and type(found).__name__ != "LSTM":
+        plain = {"go_backwards": layer.go_backwards, "zero_output_for_mask": layer.zero_output_for_mask}
+        return _built(keras.layers.RNN(cell, **settings, **plain), layer)
+    copy = type(found).from_config(_with_settings(found.get_config(), settings))
+    _built(copy, layer).set_weights(found.get_weights())
+    return copy
+
+
+def _with_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layer's config with other settings, those of the layers it wraps too."""
+    changed = {name: value for name, value in config.items() if name not in ("batch_input_shape", "batch_shape")}
+    wrapped = [name for name in ("layer", "backward_layer") if isinstance(config.get(name), Mapping)]
+    for name in wrapped:
+        changed[name] = {**config[name], "config": _with_settings(config[name]["config"], settings)}
+    if not wrapped:
+        changed |= {**settings, **{name: value for name, value in _FREE.items() if name in config}}
+    return changed
+
+
+def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool) -> Any:
+    """Return a layer made anew.
+
+    Raises:
+        Unsupported: this Keras does not compute it exactly.
+    """
+    row = KERAS_3 if keras.__name__ == "keras" else KERAS_2
+    if row is KERAS_3:
+        reasons = list(refusals(layer, WriteOptions()))
+    else:
+        reasons = [reason for cell in layer.cells.values() for reason in row.refusals(cell)]
+    if reasons:
+        raise Unsupported(f"{keras.__name__} does not compute this: {'; '.join(reasons)}")
+    cells = [rescaled(row, cell) or cell for cell in layer.cells.values()]
+    settings = {
+        **_EMPTY,
+        "return_sequences": return_sequences,
+        "return_state": True,
+        "zero_output_for_mask": layer.zero_output_for_mask,
+    }
+    forward, *backward = (
+        _lstm(keras, row, cell, go_backwards=layer.go_backwards != bool(direction), **settings)
+        for direction, cell in enumerate(cells)
+    )
+    made = forward
+    if backward:
+        made = keras.layers.Bidirectional(
+            forward, merge_mode=layer.merge, backward_layer=backward[0], dtype=cells[0].W.dtype.name
+        )
+    weights = [np.asarray(array) for cell in cells for array in pack_arrays(row, cell).arrays.values()]
+    _built(made, layer).set_weights(weights)
+    return made
+
+
+def _lstm(keras: Any, row: Layout, cell: Cell, **settings: Any) -> Any:
+    has_bias = cell.b is not None or cell.b_rec is not None
+    return keras.layers.LSTM(cell.units, use_bias=has_bias, dtype=cell.W.dtype.name, **options(row, cell), **settings)
+
+
+def _built(made: Any, layer: LSTM) -> Any:
+    made(np.zeros((1, 1, layer.forward.inputs), np.float32))
+    return made
+
+
+class _Run:
+    """A layer of Keras, called."""
+
+    def __init__(self, keras: Any, made: Any, layer: LSTM) -> None:
+        self._keras, self._made, self._layer = keras, made, layer
+
+    def __call__(self, x: Array, h0: Sequence[Array], c0: Sequence[Array], mask: Array | None) -> Ran:
+        dtype = self._made.compute_dtype
+        tensor = self._tensor(_as(x, dtype))
+        states = [self._tensor(_as(state, dtype)) for pair in zip(h0, c0, strict=True) for state in pair]
+        given = {"initial_state": states, "mask": None if mask is None else self._tensor(mask), "training": False}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                arrays = [self._array(returned) for returned in self._made(tensor, **given)]
+        except Exception as error:
+            raise Unsupported(f"{self._keras.__name__} does not run it: {_first_line(error)}") from error
+        count = len(self._layer.cells)
+        outputs, last = arrays[: -2 * count], arrays[-2 * count :]
+        return Ran(tuple(outputs), tuple(last[::2]), tuple(last[1::2]), dtype)
+
+    def _tensor(self, array: Array) -> Any:
+        if hasattr(self._keras, "ops"):
+            return self._keras.ops.convert_to_tensor(array)
+        return importlib.import_module("tensorflow").convert_to_tensor(array)
+
+    def _array(self, tensor: Any) -> NDArray[np.float64]:
+        numpy = self._keras.ops.convert_to_numpy(tensor) if hasattr(self._keras, "ops") else tensor.numpy()
+        return np.array(numpy).astype(np.float64)
+
+
+def _as(array: Array, dtype: str) -> Array:
+    if dtype == "bfloat16":
+        import ml_dtypes  # noqa: PLC0415 (only such layers need it)
+
+        return np.asarray(array).astype(ml_dtypes.bfloat16)
+    return np.asarray(array).astype(dtype)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]:.150}"

@@ -1,0 +1,167 @@
+"""PyTorch's own nn.LSTM and nn.LSTMCell on the tensors of a file, read by PyTorch itself with weights_only=True."""
+
+import importlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.canonical import LSTM, Model
+from lstm_convert.containers import Contents
+from lstm_convert.errors import MissingFramework, Unsupported
+from lstm_convert.frameworks.pytorch.state_dict import layout_of
+from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
+from lstm_convert.packing import pack_arrays
+from lstm_convert.table import PYTORCH_CELL
+
+# What torch.save begins with: a zip archive, or a pickle before version 1.6.
+_TORCH_SAVE = (b"PK", b"\x80")
+
+
+def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner:  # noqa: ARG001 (as every adapter's)
+    """Return what runs a model's layers in PyTorch.
+
+    Args:
+        model: the layers as they were read.
+        path: the file they were read from, or None.
+        contents: that file, opened.
+
+    Raises:
+        MissingFramework: PyTorch is not installed.
+    """
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingFramework(f"PyTorch is not installed ({error})", next_step="pip install torch") from error
+    tensors, reason = _tensors(torch, path)
+
+    def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
+        layer = model.layers[number]
+        _refuse_other_than_lstm(layer)
+        found, why = _of_file(layer, tensors)
+        parameters = found or _of_cells(torch, layer)
+        module = _module(torch, layer, parameters)
+        rebuilt = "" if found else reason or why
+
+        def run(x: Array, h0: Sequence[Array], c0: Sequence[Array], mask: Array | None) -> Ran:  # noqa: ARG001 (never one)
+            return _run(torch, module, (x, h0, c0), return_sequences=return_sequences)
+
+        return Engine(f"PyTorch {torch.__version__}", rebuilt, run)
+
+    return engine
+
+
+def _tensors(torch: Any, path: Path | None) -> tuple[dict[str, Any], str]:
+    """Return the tensors of a file by key, and why there are none."""
+    if path is None:
+        return {}, "the model is in memory"
+    try:
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")  # the library never warns, and does not let PyTorch do so for it
+            if file.read(2).startswith(_TORCH_SAVE):
+                return dict(_flat(torch, torch.load(path, map_location="cpu", weights_only=True), "")), ""
+            return dict(importlib.import_module("safetensors.torch").load_file(path)), ""
+    except ImportError:
+        return {}, "the package safetensors is not installed"
+    except Exception as error:  # noqa: BLE001 (whatever PyTorch says of a file it does not open)
+        return {}, f"PyTorch does not open the file: {str(error).splitlines()[0]:.150}"
+
+
+def _flat(torch: Any, value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors of nested dicts, keys joined by `/` as in the container's names."""
+    if isinstance(value, torch.Tensor):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flat(torch, inner, f"{key}/{name}" if key else str(name))
+
+
+def _refuse_other_than_lstm(layer: LSTM) -> None:
+    reasons = [reason for cell in layer.cells.values() for reason in layout_of(layer).refusals(cell)]
+    reasons += ["nn.LSTM knows no masks"] * bool(layer.masked_by)
+    reasons += ["nn.LSTM does not read backwards alone"] * layer.go_backwards
+    reasons += [f"nn.LSTM does not merge by {layer.merge}"] * bool(layer.backward and layer.merge != "concat")
+    if reasons:
+        raise Unsupported(f"nn.LSTM does not compute this: {'; '.join(reasons)}")
+
+
+def _of_file(layer: LSTM, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return a layer's parameters as the file has them, and why there are none."""
+    row = layout_of(layer)
+    directions = layer.origin.keys if layer.origin and layer.origin.layout == row.name else ()
+    found: dict[str, Any] = {}
+    for suffix, keys in zip(row.directions, directions, strict=False):
+        for name, key in keys.items():
+            if key not in tensors:
+                return {}, f"the file has no tensor {key}; it is computed from others"
+            found[row.key.format(array=name, depth=0, direction=suffix)] = tensors[key]
+    return found, "" if found else "the layer is not from a file of PyTorch"
+
+
+def _of_cells(torch: Any, layer: LSTM) -> dict[str, Any]:
+    row = layout_of(layer)
+    return {
+        row.key.format(array=name, depth=0, direction=suffix): _tensor(torch, array)
+        for suffix, cell in zip(row.directions, layer.cells.values(), strict=False)
+        for name, array in pack_arrays(row, cell).arrays.items()
+    }
+
+
+def _module(torch: Any, layer: LSTM, parameters: Mapping[str, Any]) -> Any:
+    cell = layer.forward
+    dtype = next(iter(parameters.values())).dtype
+    sizes = {"bias": any(name.startswith("bias") for name in parameters), "dtype": dtype}
+    if layout_of(layer) is PYTORCH_CELL:
+        module = torch.nn.LSTMCell(cell.inputs, cell.units, **sizes)
+    else:
+        projected = 0 if cell.projection is None else cell.outputs
+        sizes |= {"bidirectional": layer.backward is not None, "proj_size": projected}
+        module = torch.nn.LSTM(cell.inputs, cell.units, batch_first=True, **sizes)
+    try:
+        module.load_state_dict(parameters)
+    except RuntimeError as error:
+        raise Unsupported(f"nn.LSTM does not load the weights: {str(error).splitlines()[-1].strip()}") from error
+    return module.eval()
+
+
+def _run(
+    torch: Any, module: Any, inputs: tuple[Array, Sequence[Array], Sequence[Array]], *, return_sequences: bool
+) -> Ran:
+    dtype = next(module.parameters()).dtype
+    x, *states = (torch.from_numpy(np.array(array, np.float64)).to(dtype) for array in inputs)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of slower ways to compute the same
+            output, h, c = _called(torch, module, x, states)
+    except RuntimeError as error:
+        raise Unsupported(f"PyTorch does not run it in {dtype}: {str(error).splitlines()[0]}") from error
+    last = torch.cat(list(h), -1)
+    dtype_name = str(dtype).removeprefix("torch.")
+    outputs = (_array(output if return_sequences else last),)
+    return Ran(outputs, tuple(map(_array, h)), tuple(map(_array, c)), dtype_name)
+
+
+def _called(torch: Any, module: Any, x: Any, states: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Return every step's output and the last states, (directions, batch, units); a cell is called step by step."""
+    if not isinstance(module, torch.nn.LSTMCell):
+        output, (h, c) = module(x, tuple(states))
+        return output, h, c
+    h, c = (state[0] for state in states)
+    steps = []
+    for step in x.unbind(1):
+        h, c = module(step, (h, c))
+        steps.append(h)
+    return torch.stack(steps, 1), h[None], c[None]
+
+
+def _tensor(torch: Any, array: Array) -> Any:
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
+    return torch.from_numpy(np.array(array))
+
+
+def _array(tensor: Any) -> NDArray[np.float64]:
+    return np.array(tensor.double().numpy())
