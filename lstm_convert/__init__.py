@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lstm_convert.canonical import LSTM, Activation, Cell, Gates, LeftOut, Model, Origin, Provenance
     from lstm_convert.conversion import Conversion, convert, load, save
+    from lstm_convert.diagnosis.models import diagnose
+    from lstm_convert.diagnosis.report import Diagnosis, Mistake
     from lstm_convert.errors import (
         InvalidFile,
         LayoutMismatch,
@@ -17,25 +19,55 @@ if TYPE_CHECKING:
     from lstm_convert.frameworks.keras.live import from_keras, to_keras
     from lstm_convert.frameworks.pytorch.live import from_torch, to_torch
     from lstm_convert.proof import Proof
+    from lstm_convert.verification import Verification, verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "lstm_convert.canonical": ("LSTM", "Activation", "Cell", "Gates", "LeftOut", "Model", "Origin", "Provenance"),
     "lstm_convert.conversion": ("Conversion", "convert", "load", "save"),
+    "lstm_convert.diagnosis.models": ("diagnose",),
+    "lstm_convert.diagnosis.report": ("Diagnosis", "Mistake"),
     "lstm_convert.errors": (
         "InvalidFile", "LayoutMismatch", "LstmConvertError", "MissingFramework", "UnknownFormat", "Unsupported",
     ),
     "lstm_convert.frameworks.keras.live": ("from_keras", "to_keras"),
     "lstm_convert.frameworks.pytorch.live": ("from_torch", "to_torch"),
     "lstm_convert.proof": ("Proof",),
+    "lstm_convert.verification": ("Verification", "verify"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "LSTM", "Activation", "Cell", "Conversion", "Gates", "InvalidFile", "LayoutMismatch", "LeftOut", "LstmConvertError",
-    "MissingFramework", "Model", "Origin", "Proof", "Provenance", "UnknownFormat", "Unsupported", "__version__",
-    "convert", "from_keras", "from_torch", "load", "save", "to_keras", "to_torch",
+    "LSTM",
+    "Activation",
+    "Cell",
+    "Conversion",
+    "Diagnosis",
+    "Gates",
+    "InvalidFile",
+    "LayoutMismatch",
+    "LeftOut",
+    "LstmConvertError",
+    "MissingFramework",
+    "Mistake",
+    "Model",
+    "Origin",
+    "Proof",
+    "Provenance",
+    "UnknownFormat",
+    "Unsupported",
+    "Verification",
+    "__version__",
+    "convert",
+    "diagnose",
+    "from_keras",
+    "from_torch",
+    "load",
+    "save",
+    "to_keras",
+    "to_torch",
+    "verify",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ import click
 from lstm_convert import __version__
 
 if TYPE_CHECKING:
-    from lstm_convert.canonical import LSTM, LeftOut, Model
-    from lstm_convert.conversion import Conversion
+    from lstm_convert.verification import Verification
 
+DIFFERS = 1
 COULD_NOT = 2
 INTERRUPTED = 130
 
@@ -50,7 +50,7 @@ def _report(error: Exception) -> None:
     click.echo("This is a mistake of lstm-convert. LSTM_CONVERT_DEBUG=1 shows where; please report it.", err=True)
 
 
-def _source_options(command: Callable[..., None]) -> Callable[..., None]:
+def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option(
             "--recurrent-activation",
@@ -63,10 +63,13 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
             metavar="FILE",
             help="The architecture of a weights-only file: model.to_json() or to_yaml().",
         ),
-        click.argument("source", type=click.Path(path_type=Path)),
     ):
         command = option(command)
     return command
+
+
+def _source_options(command: Callable[..., None]) -> Callable[..., None]:
+    return click.argument("source", type=click.Path(path_type=Path))(_reading_options(command))
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -83,17 +86,14 @@ def _commands() -> None:
 @_json_option
 def info(source: Path, config: Path | None, recurrent_activation: str | None, *, as_json: bool) -> None:
     """Show the LSTM layers of a file: sizes, activations, and where each array came from."""
-    from lstm_convert.conversion import load  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.conversion import load  # noqa: PLC0415
 
     model = load(source, config=config, recurrent_activation=recurrent_activation)
     if as_json:
-        _print_json({"file": str(source), **_model_facts(model)})
-        return
-    click.echo(f"{source}: {_written_by(model)}, {_count(len(model.layers), 'LSTM layer')}")
-    for layer in model.layers:
-        click.echo(f"\n{layer.name}: {_sentence(layer)}")
-        _print_arrays(layer)
-    _print_notes(model)
+        _print_json({"file": str(source), **answers.model_facts(model)})
+    else:
+        _print_lines(answers.of_model(source, model))
 
 
 @_commands.command()
@@ -103,24 +103,42 @@ def info(source: Path, config: Path | None, recurrent_activation: str | None, *,
 @click.option(
     "--rename", multiple=True, metavar="OLD=NEW", help="Write a layer, or a prefix of paths, under a new path."
 )
-@click.option("--allow", multiple=True, metavar="WHAT", help="Take over what the target cannot state: hard_sigmoid.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="WHAT",
+    help="Take over what the target cannot state: hard_sigmoid, mask, go_backwards, merge.",
+)
+@click.option("--dtype", metavar="TYPE", help="Round the weights: float16, bfloat16, float32 or float64.")
+@click.option(
+    "--custom-layer", is_flag=True, help="Write what Keras has no layer for as one in lstm_layer.py beside TARGET."
+)
+@click.option("--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again.")
 @click.option("--force", is_flag=True, help="Replace the target if it exists.")
 @_json_option
-def convert(
+def convert(  # noqa: PLR0913 (an option of a command is a parameter of its function)
     source: Path,
     target: Path,
     config: Path | None,
     recurrent_activation: str | None,
     rename: tuple[str, ...],
     allow: tuple[str, ...],
+    dtype: str | None,
     *,
     stack: bool,
+    custom_layer: bool,
+    proof: bool,
     force: bool,
     as_json: bool,
 ) -> None:
     """Convert SOURCE to TARGET, whose ending says what it is to be, and prove that both compute the same."""
-    from lstm_convert.conversion import convert as run  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.conversion import convert as run  # noqa: PLC0415
 
+    if proof:
+        from lstm_convert import proofs  # noqa: PLC0415 (few conversions need it)
+
+        proofs.check_free(proofs.beside(target), force=force)
     done = run(
         source,
         target,
@@ -129,21 +147,87 @@ def convert(
         stack=stack,
         rename=dict(_pair(entry) for entry in rename),
         allow=allow,
+        dtype=dtype,
+        custom_layer=custom_layer,
         force=force,
     )
+    if proof:
+        proofs.write(done.source, proofs.beside(target), dtype=dtype, force=force)
     if as_json:
-        _print_json(_conversion_facts(source, done))
+        _print_json(answers.conversion_facts(source, done))
     else:
-        _print_conversion(source, done)
+        _print_lines(answers.of_conversion(source, done))
 
 
 @_commands.command()
+@_source_options
+@click.argument("other", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FILE", help="Your own sequences: .npy, (batch, time, features)."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sequences and initial states.")
 @_json_option
-def formats(*, as_json: bool) -> None:
-    """Show what is read and written, and with which versions that is checked."""
-    from lstm_convert.formats import support  # noqa: PLC0415 (--help stays fast)
+def verify(
+    source: Path,
+    other: Path | None,
+    config: Path | None,
+    recurrent_activation: str | None,
+    data: Path | None,
+    seed: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Run SOURCE and OTHER, in float64 and in their own frameworks where installed: 0 same, 1 differs, 2 could not.
 
-    rows = support()
+    With SOURCE alone, run the proof that `convert --proof` left beside it.
+    """
+    from lstm_convert.verification import verify as run  # noqa: PLC0415 (--help stays fast)
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes about the machine are no answer
+    found = run(source, other, data=data, seed=seed, config=config, recurrent_activation=recurrent_activation)
+    if as_json:
+        _print_json(found.facts())
+    else:
+        _print_verification(found)
+    if not found.same:
+        sys.exit(DIFFERS)
+
+
+@_commands.command()
+@click.argument("right", metavar="A", type=click.Path(path_type=Path))
+@click.argument("other", metavar="B", type=click.Path(path_type=Path))
+@_reading_options
+@_json_option
+def diagnose(right: Path, other: Path, config: Path | None, recurrent_activation: str | None, *, as_json: bool) -> None:
+    """Name the mistake that makes B another network than A, which is right. Exit 0: the same, 1: they differ."""
+    from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.diagnosis.models import diagnose as run  # noqa: PLC0415
+
+    found = run(right, other, config=config, recurrent_activation=recurrent_activation)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        _print_lines(answers.of_diagnosis(found))
+    if not found.same:
+        sys.exit(DIFFERS)
+
+
+@_commands.command()
+@click.option("--matrix", is_flag=True, help="Show what becomes of each variant of an LSTM in each kind of file.")
+@_json_option
+def formats(*, matrix: bool, as_json: bool) -> None:
+    """Show what is read and written, and with which versions that is checked."""
+    if matrix:
+        from lstm_convert import support  # noqa: PLC0415 (the matrix alone needs numpy)
+
+        if not as_json:
+            click.echo(support.matrix_markdown())
+            return
+        rows = support.matrix()
+    else:
+        from lstm_convert import formats as kinds  # noqa: PLC0415 (--help stays fast)
+
+        rows = kinds.support()
     if as_json:
         _print_json(rows)
         return
@@ -161,6 +245,11 @@ def _print_json(answer: Any) -> None:
     click.echo(json.dumps(answer, indent=2))
 
 
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
 def _print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich import box  # noqa: PLC0415 (only tables need it)
     from rich.console import Console  # noqa: PLC0415
@@ -172,106 +261,10 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 400).print(table)
 
 
-def _print_arrays(layer: "LSTM") -> None:
-    """Print where each canonical array of a layer came from, and which gate lies where in it."""
-    from lstm_convert.layout import whereabouts  # noqa: PLC0415 (--help stays fast)
-    from lstm_convert.table import LAYOUTS  # noqa: PLC0415
-
-    for position, (direction, cell) in enumerate(layer.cells.items()):
-        one_gate = {name: array.shape[1:] for name, array in cell.arrays().items() if name != "projection"}
-        shapes = {name: "x".join(map(str, shape)) for name, shape in one_gate.items()}
-        keys = layer.origin.keys[position] if layer.origin and layer.origin.keys else {}
-        row = LAYOUTS.get(layer.origin.layout) if layer.origin else None
-        click.echo(f"  {direction}: one gate is " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
-        width = max(map(len, keys.values()), default=0)
-        for name, key in keys.items():
-            gates = whereabouts(row, name, cell.units) if row else ""
-            click.echo(f"    {key:<{width}}  {gates}".rstrip())
-
-
-def _print_conversion(source: Path, done: "Conversion") -> None:
-    from lstm_convert.formats import for_writing  # noqa: PLC0415 (--help stays fast)
-
-    click.echo(f"{source} ({_written_by(done.source)}) -> {done.target} ({for_writing(done.target)[0].name})")
-    for line in done.usage:
-        click.echo(f"  {line}")
-    _print_notes(done.source)
-    difference, tolerance = done.proof.max_abs_difference, done.proof.tolerance
-    click.echo(
-        f"proof: read back and run in float64 over {done.proof.steps} steps, largest difference {difference:.1e} "
-        f"(rounding explains up to {tolerance:.1e})"
-    )
-
-
-def _print_notes(model: "Model") -> None:
-    for sentence in model.assumed:
-        click.echo(f"assumed: {sentence}")
-    if model.left_out:
-        click.echo(f"left out, part of no LSTM: {_count(len(model.left_out), 'array')}")
-    for line in _left_out_lines(model.left_out):
-        click.echo(f"  {line}")
-
-
-def _left_out_lines(left_out: tuple["LeftOut", ...]) -> Iterator[str]:
-    """Yield a line for each weight left out, and one for all the rest of each purpose."""
-    for entry in left_out:
-        if entry.purpose == "weight":
-            yield f"{entry.key} {entry.shape} {entry.dtype}"
-    for purpose in dict.fromkeys(entry.purpose for entry in left_out if entry.purpose != "weight"):
-        yield f"{purpose}: {_count(sum(entry.purpose == purpose for entry in left_out), 'array')}"
-
-
-def _written_by(model: "Model") -> str:
-    source = model.provenance
-    return f"{' '.join(filter(None, (source.framework, source.version)))}, {source.format}"
-
-
-def _sentence(layer: "LSTM") -> str:
-    cell = layer.forward
-    kind = "bidirectional, " if layer.backward else ""
-    returns = "every step" if layer.return_sequences else "the last step"
-    follows = f", reads {layer.follows}" if layer.follows else ""
-    sizes = f"{kind}{cell.inputs} inputs, {cell.units} units, {cell.W.dtype.name}"
-    activations = f"gates {cell.gate}, candidate {cell.candidate}, output {cell.output}"
-    return f"{sizes}; {activations}; returns {returns}{follows}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _model_facts(model: "Model") -> dict[str, Any]:
-    return {
-        "provenance": asdict(model.provenance),
-        "layers": [_layer_facts(layer) for layer in model.layers],
-        "left_out": [asdict(entry) for entry in model.left_out],
-        "assumed": list(model.assumed),
-    }
-
-
-def _layer_facts(layer: "LSTM") -> dict[str, Any]:
-    cell = layer.forward
-    return {
-        "name": layer.name,
-        "inputs": cell.inputs,
-        "units": cell.units,
-        "outputs": cell.outputs,
-        "directions": list(layer.cells),
-        "dtype": cell.W.dtype.name,
-        "activations": {"gate": str(cell.gate), "candidate": str(cell.candidate), "output": str(cell.output)},
-        "return_sequences": layer.return_sequences,
-        "follows": layer.follows,
-        "layout": layer.origin.layout if layer.origin else None,
-        "keys": [dict(keys) for keys in layer.origin.keys] if layer.origin else [],
-    }
-
-
-def _conversion_facts(source: Path, done: "Conversion") -> dict[str, Any]:
-    return {
-        "source": str(source),
-        "target": str(done.target),
-        "format": done.format,
-        "usage": list(done.usage),
-        "proof": asdict(done.proof),
-        **_model_facts(done.source),
-    }
+def _print_verification(found: "Verification") -> None:
+    _print_table(*found.table())
+    for line in (*found.differences, *found.notes):
+        click.echo(line)
+    click.echo(found.tolerance_rule)
+    error = found.max_abs_error
+    click.echo(found.verdict + ("" if error is None else f", largest difference {error:.1e}"))

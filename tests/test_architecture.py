@@ -24,20 +24,40 @@ MAY_IMPORT = {
     "errors": [],
     "bundle": [],
     "canonical": ["errors"],
-    "layout": ["bundle", "canonical", "errors"],
-    "table": ["layout"],
-    "reference": ["canonical", "errors"],
-    "proof": ["canonical", "errors", "reference"],
+    "activations": ["canonical", "errors"],
+    "layout": ["canonical", "errors"],
+    "packing": ["bundle", "canonical", "errors", "layout"],
+    "table": ["activations", "canonical", "layout"],
+    "reference": ["activations", "canonical", "errors"],
+    "precision": ["canonical", "errors"],
+    "proof": ["canonical", "errors", "precision", "reference"],
     "formats": ["errors"],
     "yaml_text": ["errors"],
     "containers": ["containers", "errors"],
-    "frameworks": ["bundle", "canonical", "containers", "errors", "frameworks", "layout", "table"],
-    "conversion": ["canonical", "errors", "formats", "frameworks", "proof", "yaml_text"],
+    "export": ["activations", "bundle", "canonical", "errors", "export", "packing", "table"],
+    "frameworks": [
+        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "packing",
+        "table",
+    ],
+    "support": ["activations", "canonical", "formats", "frameworks"],
+    "conversion": ["canonical", "errors", "formats", "frameworks", "placing", "precision", "proof", "yaml_text"],
+    "placing": ["errors"],
+    "rounding": [],
+    "sequences": ["canonical", "errors"],
+    "sides": ["canonical", "containers", "conversion", "errors", "formats", "frameworks", "reference", "sequences"],
+    "proofs": ["canonical", "containers", "errors", "frameworks", "reference", "rounding", "sequences"],
+    "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
+    "verification": ["canonical", "comparison", "errors", "proofs", "rounding", "sequences", "sides"],
+    "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
+    "answers": ["canonical", "conversion", "diagnosis", "packing", "table"],
     "__main__": ["cli"],
-    PACKAGE: ["canonical", "conversion", "errors", "frameworks", "proof"],
-}
+    PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
+}  # fmt: skip
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
-CORE = ["bundle", "canonical", "conversion", "errors", "layout", "proof", "reference"]
+CORE = [
+    "activations", "bundle", "canonical", "conversion", "errors", "layout", "packing", "precision", "proof",
+    "reference",
+]  # fmt: skip
 HEAVY = ["numpy", "h5py", "ml_dtypes", "safetensors", "torch", "tensorflow", "keras", "matplotlib", "yaml", "rich"]
 
 

@@ -1,18 +1,19 @@
 """What the README says is what the code does."""
 
-import ast
+import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import FIXTURES
 
 import lstm_convert
-from lstm_convert import cli
+from lstm_convert import LSTM, Cell, Gates, Model, cli
 from lstm_convert.formats import support_markdown
-from lstm_convert.frameworks import per_gate
+from lstm_convert.frameworks import WriteOptions, per_gate
 
 ROOT = FIXTURES.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -66,12 +67,11 @@ def test_every_command_in_the_readme_is_one() -> None:
 def test_the_canonical_forms_specification_is_short_and_names_all_fields() -> None:
     text = section("The canonical form on disk")
     assert 5 < len([line for line in text.splitlines() if line.strip()]) <= 15
-    document = ast.parse(Path(per_gate.__file__).read_text("utf-8"))
-    written = next(node for node in ast.walk(document) if isinstance(node, ast.FunctionDef) and node.name == "write")
-    keys = [ast.literal_eval(key) for node in ast.walk(written) if isinstance(node, ast.Dict) for key in node.keys
-            if isinstance(key, ast.Constant) and key.value]  # fmt: skip
-    assert {"format", "version", "layers", "provenance"} <= set(keys)
-    for name in [*keys, *per_gate._WIRING, "origin", "cells", per_gate.FORMAT]:  # noqa: SLF001 (what the document holds)
+    layer = LSTM("lstm", Cell(Gates(np.ones((4, 2, 3))), Gates(np.ones((4, 2, 2))), peephole=np.ones((3, 2))))
+    written = per_gate.write(Model((layer,)), WriteOptions(".npz"))
+    document = json.loads(written.document("__metadata__"))
+    assert {"format", "version", "layers", "provenance", "notes"} <= set(document)
+    for name in [*document, *document["layers"]["lstm"], per_gate.FORMAT, "peephole_i"]:
         assert name in text, f"{name} is not in the specification"
 
 

@@ -1,0 +1,144 @@
+"""How answers are said: lines for people, plain values for JSON. Nothing is printed here."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstm_convert.canonical import LSTM, LeftOut, Model
+from lstm_convert.conversion import Conversion
+from lstm_convert.packing import whereabouts
+from lstm_convert.table import LAYOUTS
+
+if TYPE_CHECKING:
+    from lstm_convert.diagnosis.report import Diagnosis
+
+
+def of_model(source: Path, model: Model) -> Iterator[str]:
+    """Yield what a file holds: its layers, where their arrays are, what else there is."""
+    yield f"{source}: {_written_by(model)}, {_count(len(model.layers), 'LSTM layer')}"
+    for layer in model.layers:
+        yield f"\n{layer.name}: {_sentence(layer)}"
+        yield from _arrays(layer)
+    yield from _notes(model)
+
+
+def _arrays(layer: LSTM) -> Iterator[str]:
+    """Yield where each canonical array of a layer came from, and which gate lies where in it."""
+    for position, (direction, cell) in enumerate(layer.cells.items()):
+        one_gate = {
+            name: array.shape[1:] for name, array in cell.arrays().items() if name not in ("projection", "peephole")
+        }
+        shapes = {name: "x".join(map(str, shape)) for name, shape in one_gate.items()}
+        keys = layer.origin.keys[position] if layer.origin and layer.origin.keys else {}
+        # A layer that came back from another framework's file keeps its origin's name; its keys are this file's.
+        origin = LAYOUTS.get(layer.origin.layout) if layer.origin else None
+        known = [row for row in (origin, *LAYOUTS.values()) if row]
+        rows = [row for row in known if set(keys) <= set(row.names(projection=True, peephole=True))]
+        row = next(iter(rows), None)
+        yield f"  {direction}: one gate is " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        width = max(map(len, keys.values()), default=0)
+        for name, key in keys.items():
+            gates = whereabouts(row, name, cell.units) if row else ""
+            yield f"    {key:<{width}}  {gates}".rstrip()
+
+
+def of_conversion(source: Path, done: Conversion) -> Iterator[str]:
+    """Yield what a conversion did: how to use the result, what was left out, and the proof."""
+    yield f"{source} ({_written_by(done.source)}) -> {done.target} ({done.format})"
+    for line in done.usage:
+        yield f"  {line}"
+    yield from _notes(done.source)
+    difference, tolerance = done.proof.max_abs_difference, done.proof.tolerance
+    found = f"{difference:.1e}, rounding explains up to {tolerance:.1e}" if difference else "none, to the last bit"
+    yield f"proof: read back and run in float64 over {done.proof.steps} steps; difference: {found}"
+
+
+def of_diagnosis(found: "Diagnosis") -> Iterator[str]:
+    """Yield the mistakes that were found, a line each."""
+    if found.same:
+        yield "the same: both compute the same, up to rounding"
+    for mistake in found.mistakes:
+        place = " ".join(filter(None, (mistake.layer, mistake.direction)))
+        left = "not comparable" if mistake.residual is None else f"{mistake.residual:.1e}"
+        left = f"{'difference' if mistake.name == 'unrelated' else 'left once undone'}: {left}"
+        yield f"{mistake.name}{f' in {place}' if place else ''}: {mistake.detail} ({left})"
+
+
+def _notes(model: Model) -> Iterator[str]:
+    for sentence in model.notes:
+        yield f"note: {sentence}"
+    for sentence in model.assumed:
+        yield f"assumed: {sentence}"
+    if model.left_out:
+        yield f"left out, part of no LSTM: {_count(len(model.left_out), 'array')}"
+    for line in _left_out_lines(model.left_out):
+        yield f"  {line}"
+
+
+def _left_out_lines(left_out: tuple[LeftOut, ...]) -> Iterator[str]:
+    """Yield a line for each weight left out, and one for all the rest of each purpose."""
+    for entry in left_out:
+        if entry.purpose == "weight":
+            yield f"{entry.key} {entry.shape} {entry.dtype}"
+    for purpose in dict.fromkeys(entry.purpose for entry in left_out if entry.purpose != "weight"):
+        yield f"{purpose}: {_count(sum(entry.purpose == purpose for entry in left_out), 'array')}"
+
+
+def _written_by(model: Model) -> str:
+    source = model.provenance
+    return f"{' '.join(filter(None, (source.framework, source.version)))}, {source.format}"
+
+
+def _sentence(layer: LSTM) -> str:
+    cell = layer.forward
+    kind = "bidirectional, " if layer.backward else ""
+    returns = "every step" if layer.return_sequences else "the last step"
+    follows = f", reads {layer.follows}" if layer.follows else ""
+    sizes = f"{kind}{cell.inputs} inputs, {cell.units} units, {cell.W.dtype.name}"
+    activations = f"gates {cell.gate}, candidate {cell.candidate}, output {cell.output}"
+    return f"{sizes}; {activations}; returns {returns}{follows}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def model_facts(model: Model) -> dict[str, Any]:
+    """Return what is known of a model, as plain values."""
+    return {
+        "provenance": asdict(model.provenance),
+        "layers": [_layer_facts(layer) for layer in model.layers],
+        "left_out": [asdict(entry) for entry in model.left_out],
+        "assumed": list(model.assumed),
+        "notes": list(model.notes),
+    }
+
+
+def _layer_facts(layer: LSTM) -> dict[str, Any]:
+    cell = layer.forward
+    return {
+        "name": layer.name,
+        "inputs": cell.inputs,
+        "units": cell.units,
+        "outputs": cell.outputs,
+        "directions": list(layer.cells),
+        "dtype": cell.W.dtype.name,
+        "activations": {"gate": str(cell.gate), "candidate": str(cell.candidate), "output": str(cell.output)},
+        "return_sequences": layer.return_sequences,
+        "follows": layer.follows,
+        "layout": layer.origin.layout if layer.origin else None,
+        "keys": [dict(keys) for keys in layer.origin.keys] if layer.origin else [],
+    }
+
+
+def conversion_facts(source: Path, done: Conversion) -> dict[str, Any]:
+    """Return what a conversion did, as plain values."""
+    return {
+        "source": str(source),
+        "target": str(done.target),
+        "format": done.format,
+        "usage": list(done.usage),
+        "proof": asdict(done.proof),
+        **model_facts(done.source),
+    }
