@@ -14,7 +14,7 @@ import numpy as np
 from lstm_convert import placing
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported
-from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
+from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.placing import check_free, not_yet_beside, replacing
 from lstm_convert.precision import cast
@@ -147,7 +147,8 @@ def convert(
     source, target = Path(source), Path(target)
     with _about(target):
         for written in files_of(target):
-            _check_apart(source, written)
+            for read in _read_with(source):
+                _check_apart(read, written)
         options = _write_options(
             target, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer
         )
@@ -256,6 +257,12 @@ def _write_options(
 def files_of(path: Path) -> list[Path]:
     """Return the files that writing to a path makes."""
     return placing.written(path, for_writing(path)[0].beside)
+
+
+def _read_with(source: Path) -> list[Path]:
+    """Return the files that a source may consist of."""
+    besides = {entry.beside for entry in FORMATS if entry.beside and source.suffix in entry.read_as}
+    return [source, *map(source.with_suffix, besides)]
 
 
 def _check_apart(source: Path, target: Path) -> None:

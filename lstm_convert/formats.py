@@ -125,10 +125,10 @@ FORMATS = (
     ),
     Format(
         "PyTorch source",
-        magic=_ANY,
+        magic=(b'"""',),
         container="source_pair",
         framework="pytorch.source",
-        read_as=(),
+        read_as=(".py",),
         extensions=(".py",),
         checked="PyTorch 2.13.0, safetensors 0.8",
         beside=".safetensors",

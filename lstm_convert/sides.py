@@ -22,6 +22,9 @@ PathLike = str | os.PathLike[str]
 
 REFERENCE = "reference"
 
+# Where a framework's runner is not its own module `running`.
+_RUNNERS = {"pytorch.source": "pytorch.source_running"}
+
 
 class Side:
     """One of the models that are compared.
@@ -98,7 +101,8 @@ class Side:
         try:
             if framework not in {entry.framework for entry in FORMATS}:
                 raise ModuleNotFoundError  # noqa: TRY301 (as a framework that has no runner)
-            running = import_module(f"lstm_convert.frameworks.{framework}.running")
+            name = _RUNNERS.get(framework, f"{framework}.running")
+            running = import_module(f"lstm_convert.frameworks.{name}")
         except ModuleNotFoundError:
             self.note("run by the float64 reference alone; no framework computes this form")
             return
@@ -116,7 +120,9 @@ def _loaded(path: Path, told: Mapping[str, Any]) -> Model:
         if not any(told.values()):
             raise
         return load(path, **told)
-    return load(path, **told) if model.assumed and any(told.values()) else model
+    # What a converted file took for granted was missing in its source; the file itself says it all.
+    own = model.provenance.framework in {entry.framework for entry in candidates(path)}
+    return load(path, **told) if own and model.assumed and any(told.values()) else model
 
 
 def _opened(path: Path, stack: ExitStack) -> tuple[Format, Contents]:

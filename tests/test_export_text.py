@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import lstm_convert
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import LSTM, Activation, Cell, LeftOut, Model, Origin, Provenance
 from lstm_convert.containers import Contents, Stored, safetensors, source_pair
@@ -213,9 +214,34 @@ def test_usage_says_how_to_call_it() -> None:
     assert any("states" in line for line in adapter.usage(Model(CHAIN), OPTIONS))
 
 
-def test_no_file_is_taken_for_source(tmp_path: Path) -> None:
+def test_source_is_known_by_how_it_begins(tmp_path: Path) -> None:
     path = written(CHAIN, tmp_path)
-    assert not source_pair.sniff(path.read_bytes()[:512], path)
+    head = path.read_bytes()[:512]
+    assert source_pair.sniff(head, path)
+    assert not source_pair.sniff(b"import torch\n" + head, path)
+    assert not source_pair.sniff(head, path.with_suffix(".txt"))
+    assert not source_pair.sniff(source_pair.beside(path).read_bytes()[:512], source_pair.beside(path))
+
+
+def test_source_without_its_weights_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    path = written(CHAIN, tmp_path)
+    source_pair.beside(path).unlink()
+    with pytest.raises(InvalidFile, match=f"no {path.stem}.safetensors beside it"):
+        lstm_convert.load(path)
+
+
+def test_source_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(CHAIN, tmp_path)
+    monkeypatch.setattr(source_pair, "_LARGEST_SOURCE", 100)
+    with pytest.raises(InvalidFile, match="too large for source code"):
+        lstm_convert.load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_source_is_the_same_text_written_again(kind: str, tmp_path: Path) -> None:
+    path = written(KINDS[kind], tmp_path)
+    with source_pair.opened(path) as contents:
+        assert source(adapter.read(contents, ReadOptions())) == contents.document("source")
 
 
 def test_without_text_nothing_is_written(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ from lstm_convert.containers import Contents, safetensors
 from lstm_convert.errors import InvalidFile, Unsupported
 
 SOURCE = "source"
+HEAD = b'"""LSTM layers in PyTorch; their weights are in the safetensors file beside this one.'
+
+_LARGEST_SOURCE = 1 << 24
 
 
-def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
-    """Return that no file is one: source code is written, never read; its arrays are a safetensors file."""
-    return False
+def sniff(head: bytes, path: Path) -> bool:
+    """Tell whether a file is source code that begins as what is written; `opened` looks for its arrays."""
+    return path.suffix == ".py" and head.startswith(HEAD)
 
 
 def beside(path: Path) -> Path:
@@ -25,7 +28,7 @@ def beside(path: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Contents]:
-    """Open a pair that was written, to check it; the source is read as text, nothing in it is executed.
+    """Open a pair; the source is read as text, nothing in it is executed.
 
     Yields:
         The arrays, their metadata, and the text.
@@ -33,11 +36,19 @@ def opened(path: Path) -> Iterator[Contents]:
     Raises:
         InvalidFile: one of the two cannot be read.
     """
+    arrays = beside(path)
+    if not arrays.is_file():
+        raise InvalidFile(
+            f"is source code without its weights: there is no {arrays.name} beside it",
+            next_step="Copy both files into one folder.",
+        )
+    if path.stat().st_size > _LARGEST_SOURCE:
+        raise InvalidFile(f"is larger than {_LARGEST_SOURCE} bytes, too large for source code")
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidFile("is no text in UTF-8") from error
-    with safetensors.opened(beside(path)) as contents:
+    with safetensors.opened(arrays) as contents:
         documents = contents.attributes.get("", {})
         yield Contents(contents.arrays, {**contents.attributes, "": {**documents, SOURCE: text}})
 

@@ -2,14 +2,15 @@
 
 Keras 3 runs what Keras 3 wrote; tf_keras, which is Keras 2, what older ones did. A file is handed over only where all
 its classes are layers that hold no code and read no other files: Keras's safe mode has been escaped before
-(CVE-2024-3660, CVE-2025-1550, CVE-2025-8747, CVE-2025-9905).
+(CVE-2024-3660, CVE-2025-1550, CVE-2025-8747, CVE-2025-9905). The one class that is not Keras's own is ExtendedLSTMCell;
+it is always this package's, whatever source code lies beside the file.
 """
 
 import importlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from lstm_convert.canonical import LSTM, Cell, Model
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.frameworks import WriteOptions
+from lstm_convert.frameworks.keras import extended
+from lstm_convert.frameworks.keras.architecture import EXTENDED
 from lstm_convert.frameworks.keras.writing import refusals
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 from lstm_convert.layout import Layout
 from lstm_convert.packing import options, pack_arrays, rescaled
-from lstm_convert.table import KERAS_2, KERAS_3
+from lstm_convert.table import KERAS_2, KERAS_EXTENDED
 
 _LAYERS = {
     "Activation", "Add", "AlphaDropout", "Attention", "AveragePooling1D", "Average", "BatchNormalization",
@@ -70,14 +73,14 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
 
     def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
         layer, reason = model.layers[number], "tf_keras, which is Keras 2, is not installed"
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _cell_of_ours(kerases[0]):
             warnings.simplefilter("ignore")  # the library never warns, and does not let Keras do so for it
             if opened:
                 made, reason = opened.layer(layer, return_sequences=return_sequences)
                 if made:
                     return Engine(_name(opened.keras), "", _Run(opened.keras, made, layer))
             keras = kerases[0]
-            made = _rebuilt(keras, layer, return_sequences=return_sequences)
+            made = _rebuilt(keras, layer, return_sequences=return_sequences, custom_layer=own == "keras")
         return Engine(_name(keras), reason, _Run(keras, made, layer))
 
     return engine
@@ -88,6 +91,27 @@ def _installed(name: str) -> Any:
         warnings.simplefilter("ignore")
         return importlib.import_module(name)
     return None
+
+
+@contextmanager
+def _cell_of_ours(keras: Any) -> Iterator[None]:
+    """Let Keras 3 find this package's ExtendedLSTMCell under its name, and afterwards what it found before."""
+    if keras.__name__ != "keras" or not hasattr(keras, "ops"):
+        yield
+        return
+    registered = keras.saving.get_custom_objects()  # a custom_object_scope would not reach what Keras nests
+    before = {EXTENDED: registered[EXTENDED]} if EXTENDED in registered else {}
+    registered[EXTENDED] = _class_of_ours()
+    try:
+        yield
+    finally:
+        del registered[EXTENDED]
+        registered.update(before)
+
+
+def _class_of_ours() -> Any:
+    module = extended.SOURCE_FILE.removesuffix(".py")
+    return getattr(importlib.import_module(f"{extended.__package__}.{module}"), extended.CLASS_NAME)
 
 
 def _name(keras: Any) -> str:
@@ -143,7 +167,8 @@ def strange_classes(value: Any) -> Iterator[str]:
         if "class_name" in value:
             module = str(value.get("module") or "keras").partition(".")[0]
             known = str(value["class_name"]) in _LAYERS | _NO_LAYERS and module in ("keras", "tf_keras")
-            if not known:
+            ours = (value["class_name"], value.get("registered_name")) == (extended.CLASS_NAME, EXTENDED)
+            if not known and not ours:
                 yield str(value["class_name"])
         for inner in value.values():
             yield from strange_classes(inner)
@@ -195,22 +220,22 @@ def _with_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> di
     return changed
 
 
-def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool) -> Any:
-    """Return a layer made anew.
+def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool, custom_layer: bool) -> Any:
+    """Return a layer made anew, of the cell of our own where Keras 3 has none and `custom_layer` allows it.
 
     Raises:
         Unsupported: this Keras does not compute it exactly.
     """
-    row = KERAS_3 if keras.__name__ == "keras" else KERAS_2
-    if row is KERAS_3:
-        reasons = list(refusals(layer, WriteOptions()))
+    if keras.__name__ == "keras":
+        reasons = list(refusals(layer, WriteOptions(custom_layer=custom_layer)))
+        fitted = extended.fitted(layer)
+        row, cells = extended.row_of(fitted), list(fitted.cells.values())
     else:
+        row, cells = KERAS_2, [rescaled(KERAS_2, cell) or cell for cell in layer.cells.values()]
         reasons = [reason for cell in layer.cells.values() for reason in row.refusals(cell)]
     if reasons:
         raise Unsupported(f"{keras.__name__} does not compute this: {'; '.join(reasons)}")
-    cells = [rescaled(row, cell) or cell for cell in layer.cells.values()]
     settings = {
-        **_EMPTY,
         "return_sequences": return_sequences,
         "return_state": True,
         "zero_output_for_mask": layer.zero_output_for_mask,
@@ -230,8 +255,12 @@ def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool) -> Any:
 
 
 def _lstm(keras: Any, row: Layout, cell: Cell, **settings: Any) -> Any:
+    settings["dtype"] = cell.W.dtype.name
+    if row is KERAS_EXTENDED:
+        config = extended.cell_document(cell, "cell")["config"]
+        return keras.layers.RNN(_class_of_ours().from_config(config), **settings)
     has_bias = cell.b is not None or cell.b_rec is not None
-    return keras.layers.LSTM(cell.units, use_bias=has_bias, dtype=cell.W.dtype.name, **options(row, cell), **settings)
+    return keras.layers.LSTM(cell.units, use_bias=has_bias, **_EMPTY, **options(row, cell), **settings)
 
 
 def _built(made: Any, layer: LSTM) -> Any:
