@@ -165,7 +165,9 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="FILE", help="Your own sequences: .npy, (batch, time, features)."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sequences and initial states.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sequences and initial states."
+)
 @_json_option
 def verify(
     source: Path,

@@ -145,7 +145,7 @@ def test_what_is_assumed_is_said(command: Command) -> None:
     assert [line.removeprefix("assumed: ") for line in answer.out.splitlines() if "assumed: " in line] == assumed
 
 
-@pytest.mark.parametrize("ending", [ending for entry in FORMATS for ending in entry.extensions if entry.read_as])
+@pytest.mark.parametrize("ending", [ending for entry in FORMATS for ending in entry.extensions])
 def test_info_reads_every_kind_that_convert_writes(command: Command, ending: str) -> None:
     assert command("convert", FIXTURES / "torch-2.13/several.pt", f"out{ending}").code == 0
     answer = command("info", f"out{ending}")
@@ -226,6 +226,12 @@ def test_a_rename_without_both_sides_is_no_rename(command: Command, entry: str) 
     answer = command("convert", TORCH, "out.pt", "--rename", entry)
     assert (answer.code, answer.out) == (2, "")
     assert f"expected OLD=NEW, found {entry!r}" in answer.err
+
+
+def test_a_seed_below_zero_is_no_seed(command: Command) -> None:
+    answer = command("verify", TORCH, TORCH, "--seed", "-1")
+    assert (answer.code, answer.out) == (2, "")
+    assert "Invalid value for '--seed'" in answer.err
 
 
 def test_allow_takes_over_what_the_target_cannot_compute(command: Command) -> None:

@@ -32,6 +32,8 @@ _ACTIVATION_LAYERS: Mapping[str, Mapping[str, Any]] = {
     "ThresholdedReLU": {"theta": 1.0},
 }
 
+_PACKAGES = ("keras", "tf_keras", "tensorflow")
+
 _DEEPEST_NESTING = 50
 _MOST_LAYERS = 100_000
 
@@ -49,6 +51,7 @@ class Node:
         inputs: for each call of it, the (name, output number) pairs it was called on.
         given_mask: whether a call of it was handed a mask by name.
         children: the layers of a model, the wrapped layer of a wrapper.
+        own_class: the full name of its class, where that is the user's own, whatever its last name is.
     """
 
     name: str
@@ -59,11 +62,17 @@ class Node:
     inputs: tuple[tuple[tuple[str, int], ...], ...] = ()
     given_mask: bool = False
     children: tuple["Node", ...] = ()
+    own_class: str = ""
 
     @property
     def is_model(self) -> bool:
         """Whether this is a model with layers of its own, not a wrapper or a layer."""
         return bool(self.children) and not any(attribute in self.config for attribute in WRAPPED_ATTRIBUTES)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether this is a model whose layers are called one after another."""
+        return self.is_model and _is_sequential(self.class_name, self.config)
 
     def child(self, name: str) -> "Node":
         """Return the layer of this model with a given name."""
@@ -201,8 +210,22 @@ def _node(document: Any, path: tuple[str, ...], *, outer_trainable: bool, depth:
         trainable=(trainable, own_trainable),
         inputs=_calls(document.get("inbound_nodes")),
         given_mask=_mentions_mask(document.get("inbound_nodes")),
-        children=tuple(_chained(children) if class_name == "Sequential" else children),
+        children=tuple(_chained(children) if documents and _is_sequential(class_name, config) else children),
+        own_class=_own_class(document),
     )
+
+
+def _is_sequential(class_name: str, config: Any) -> bool:
+    """Return whether a model is a Sequential, which a class of the user's own may be under another name."""
+    return class_name not in ("Functional", "Model") and "input_layers" not in _config_of(config)
+
+
+def _own_class(document: Mapping[str, Any]) -> str:
+    """Return the full name of a class of the user's own; nothing for one of Keras's, or where only a name is stated."""
+    name, module = document.get("registered_name"), str(document.get("module") or "keras")
+    if not isinstance(name, str) or (">" not in name and module.partition(".")[0] in _PACKAGES):
+        return ""
+    return name if ">" in name else f"{module}.{name}"
 
 
 def _chained(children: list[Node]) -> list[Node]:
@@ -239,7 +262,16 @@ def references(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
 
 
 def _recurrent(node: Node) -> RecurrentSpec | None:
-    """Return what a node is as a recurrent layer, or None where it is none."""
+    """Return what a node is as a recurrent layer, or None; an LSTM of the user's own class may compute anything."""
+    spec = _by_class(node)
+    if spec is None or not node.own_class:
+        return spec
+    own = (replace(cell, kind=node.own_class) if cell.kind == "LSTM" else cell for cell in spec.cells)
+    return replace(spec, cells=tuple(own))
+
+
+def _by_class(node: Node) -> RecurrentSpec | None:
+    """Return what a node is as a recurrent layer by the last name of its class, or None where it is none."""
     if node.class_name in RECURRENT_CLASSES:
         cell = _cell(node.class_name, node, node.config, ("cell",))
         return RecurrentSpec(node, (cell,), options=_options(node.config))
@@ -292,7 +324,7 @@ def _cell_kind(document: Mapping[str, Any]) -> str:
     class_name = str(document.get("class_name"))
     if EXTENDED in (class_name, document.get("registered_name")):
         return EXTENDED
-    return CELL_CLASSES.get(class_name, class_name)
+    return _own_class(document) or CELL_CLASSES.get(class_name, class_name)
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:

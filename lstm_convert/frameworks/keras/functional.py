@@ -68,9 +68,17 @@ def _inputs(layer: LSTM, by_name: Mapping[str, LSTM]) -> Iterator[dict[str, Any]
     """Yield the inputs that a layer is the first to need: its sequence, and its mask."""
     if layer.follows not in by_name:
         shape = [_batch(layer), None, layer.forward.inputs]
-        yield _input(f"{layer.name}_input", shape, _dtype(layer.forward))
+        yield _input(_input_name(layer, "input", by_name), shape, _dtype(layer.forward))
     if layer.masked_by and _chain(layer, by_name) is layer:
-        yield _input(f"{layer.name}_mask", [_batch(layer), None], "bool")
+        yield _input(_input_name(layer, "mask", by_name), [_batch(layer), None], "bool")
+
+
+def _input_name(layer: LSTM, purpose: str, by_name: Mapping[str, LSTM]) -> str:
+    """Return the name of an input of a layer, which no layer may have."""
+    name = f"{layer.name}_{purpose}"
+    while name in by_name:
+        name += "_"
+    return name
 
 
 def _chain(layer: LSTM, by_name: Mapping[str, LSTM]) -> LSTM:
@@ -81,10 +89,11 @@ def _chain(layer: LSTM, by_name: Mapping[str, LSTM]) -> LSTM:
 
 def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
     """Return a layer's call: its sequence, its mask and the states it starts from."""
-    feeder = layer.follows if layer.follows in by_name else f"{layer.name}_input"
+    feeder = layer.follows if layer.follows in by_name else _input_name(layer, "input", by_name)
     kwargs: dict[str, Any] = {}
     if layer.masked_by:
-        kwargs["mask"] = _tensor([_batch(layer), None], "bool", f"{_chain(layer, by_name).name}_mask", 0)
+        mask = _input_name(_chain(layer, by_name), "mask", by_name)
+        kwargs["mask"] = _tensor([_batch(layer), None], "bool", mask, 0)
     if starter := by_name.get(layer.starts_from or ""):
         sizes = [(cell, size) for cell in starter.cells.values() for size in (cell.outputs, cell.units)]
         kwargs["initial_state"] = [

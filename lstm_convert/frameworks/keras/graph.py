@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import Node, recurrent_layers, references
+from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers, references
 
 # These end a mask: what they return has other steps than their input, or none. A recurrent layer that returns its last
 # step ends it too. Source: keras 3.15.1, compute_mask of the layers named.
-_MASK_ENDS = ("Flatten", "RepeatVector", "Reshape", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "InputLayer")
+_MASK_ENDS = ("Flatten", "RepeatVector", "Reshape", "GlobalAveragePooling1D", "GlobalMaxPooling1D")
 _IDENTITY_AT_INFERENCE = (
     "Dropout",
     "SpatialDropout1D",
@@ -58,12 +58,16 @@ class Graph:
         return None
 
     def states_from(self, node: Node) -> Node | None:
-        """Return the recurrent layer whose last states a node starts with, or None where there is no one such layer."""
-        states = [feed for feed in self.feeds(node) if feed[1] > 0]
-        makers = {id(feed): feed for feed, _ in states}
-        maker = next(iter(makers.values()), None)
-        known = maker is not None and id(maker) in self._recurrent and maker is not node
-        return maker if len(makers) == 1 and known else None
+        """Return the recurrent layer whose last states, all and in their order, a node starts with, or None."""
+        states = [feed for feed in list(self.feeds(node))[1:] if feed[1] > 0]
+        maker = states[0][0] if states else node
+        made, own = (_state_outputs(self._recurrent.get(id(layer))) for layer in (maker, node))
+        fits = len(made) == len(own) and states == [(maker, output) for output in made]
+        return maker if maker is not node and made and fits else None
+
+    def is_given_states(self, node: Node) -> bool:
+        """Return whether a call of a node hands it more than its sequence and a mask: the states it starts with."""
+        return any(len(call) > 2 for call in node.inputs)  # noqa: PLR2004 (the two)
 
     @property
     def batch_size(self) -> int | None:
@@ -75,9 +79,11 @@ class Graph:
         return None
 
     def mask_source(self, node: Node) -> Node | None:
-        """Return the layer whose mask reaches a node (itself, where it was handed one by name), or None."""
-        if node.given_mask:
-            return node
+        """Return the layer whose mask reaches a node (itself, where it was handed one that no layer makes), or None."""
+        return self._masking_above(node) or (node if node.given_mask else None)
+
+    def _masking_above(self, node: Node) -> Node | None:
+        """Return the nearest layer that masks what a node reads, or None."""
         seen = {id(node)}
         waiting = [feed for feed, _ in self.feeds(node)]
         while waiting:
@@ -115,7 +121,7 @@ class Graph:
         """Yield the layer that makes a node's output: the node, or the layer inside it where it is a model."""
         if not node.is_model:
             yield node, output
-        elif node.class_name == "Sequential":
+        elif node.is_chain:
             yield from self._resolve(node.children[-1], 0)
         else:
             outputs = list(references(node.config.get("output_layers")))
@@ -128,14 +134,14 @@ class Graph:
 
     def _outputs(self, root: Node) -> Iterator[Feed]:
         """Yield what a model returns."""
-        if root.class_name == "Sequential":
-            yield from self._resolve(root.children[-1], 0) if root.children else ()
+        if root.is_chain:
+            yield from self._resolve(root.children[-1], 0)
         for name, output in references(root.config.get("output_layers")):
             yield from self._resolve(root.child(name), output)
 
     def _feeds_of_input(self, model: Node, node: Node) -> Iterator[Feed]:
         """Yield what a nested model was called on at the place of one of its input layers."""
-        if model.class_name == "Sequential":
+        if model.is_chain:
             yield from self.feeds(model)
             return
         names = [name for name, _ in references(model.config.get("input_layers"))]
@@ -143,3 +149,11 @@ class Graph:
             feeds = list(self.feeds(model))
             for start in range(0, len(feeds), len(names)):
                 yield from feeds[start + names.index(node.name) :][:1]
+
+
+def _state_outputs(spec: RecurrentSpec | None) -> list[int]:
+    """Return which outputs of a recurrent layer are its last states; none of a stack, whose cells have their own."""
+    if spec is None or len(spec.cells) != 1 + spec.bidirectional:
+        return []
+    first = 2 if spec.options.get("merge", "concat") is None else 1
+    return list(range(first, first + 2 * len(spec.cells)))

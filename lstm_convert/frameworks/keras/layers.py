@@ -71,6 +71,8 @@ def refuse_foreign(layers: Iterable[LocatedLayer]) -> None:
         path, class_name = layer.spec.node.path, layer.spec.node.class_name
         kinds = {cell.kind for cell in layer.spec.cells} - {"LSTM", CUDNN, EXTENDED}
         reasons += [f"{path}: {kind}" + (f" in {class_name}" if kind != class_name else "") for kind in sorted(kinds)]
+        if layer.spec.bidirectional and len(layer.spec.cells) > 2:  # noqa: PLR2004 (one a direction)
+            reasons.append(f"{path}: a stack of cells in each direction, {len(layer.spec.cells)} cells in all")
         if any(
             config.get("time_major") for config in [layer.spec.node.config, *(cell.config for cell in layer.spec.cells)]
         ):

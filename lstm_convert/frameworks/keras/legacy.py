@@ -186,8 +186,8 @@ def _by_name(contents: Contents, group: str, weights: list[Weight]) -> Iterator[
         scopes.setdefault(_below(group, inner), []).append((kind, cell))
     for path, found in scopes.items():
         kinds, cells = zip(*found, strict=True)
-        bidirectional = len(cells) == 2 and any("backward_" in key for key in cells[1].keys.values())  # noqa: PLR2004
-        yield LocatedLayer(unstated(path, kinds, bidirectional=bidirectional), cells)
+        first, last = (next(iter(cell.keys.values())).count("backward_") for cell in (cells[0], cells[-1]))
+        yield LocatedLayer(unstated(path, kinds, bidirectional=last > first), cells)
 
 
 def _below(group: str, scope: str) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("keras", "tf_keras")
 
+_UNJOINED = "no mask reaches an LSTM and none starts from states it is given; of this model only its code says that"
+
 
 def from_keras(model: "keras.Model | keras.Layer") -> Model:
     """Return the LSTM layers of a Keras model or layer.
@@ -31,7 +34,7 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
         The model; its arrays are copies.
 
     Raises:
-        InvalidFile: it has no weights yet, or no LSTM.
+        InvalidFile: it has no weights yet, no LSTM, or two layers of one name.
         Unsupported: it holds recurrent layers that are not read.
     """
     package = next((sys.modules[root] for root in _roots(model) if root in _PACKAGES and root in sys.modules), None)
@@ -41,10 +44,14 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
     if not all(layer.built for layer in layers):
         unbuilt = [layer.name for layer in layers if not layer.built]
         raise InvalidFile(f"{model.name} has no weights yet", unbuilt, "Build it, or call it once.")
-    read = reading.read(_contents(layers, str(package.__version__)), ReadOptions(_architecture(model, layers)))
+    if twice := [name for name, count in Counter(layer.name for layer in layers).items() if count > 1]:
+        raise InvalidFile(f"{model.name} has layers of one name", twice, "Give each layer a name of its own.")
+    document = _architecture(model) if _is_model(model) else None
+    read = reading.read(_contents(layers, str(package.__version__)), ReadOptions(document or _listed(model, layers)))
     if not read.layers:
         raise InvalidFile(f"{model.name} has no LSTM", [f"found {type(layer).__name__}" for layer in layers])
-    return replace(read, provenance=Provenance("keras", str(package.__version__)))
+    assumed = (*read.assumed, _UNJOINED) if _is_model(model) and document is None else read.assumed
+    return replace(read, assumed=assumed, provenance=Provenance("keras", str(package.__version__)))
 
 
 def to_keras(model: Model | LSTM, *, rename: Mapping[str, str] | None = None) -> "keras.Model":
@@ -84,17 +91,24 @@ def _is_model(model: Any) -> bool:
     return hasattr(model, "layers") and hasattr(model, "to_json")
 
 
-def _architecture(model: Any, layers: list[Any]) -> dict[str, Any]:
-    """Return a model's own architecture, or the layers one after another where it cannot say more."""
-    if _is_model(model):
-        try:
-            document = json.loads(model.to_json())
-        except (NotImplementedError, ValueError, TypeError):
-            document = {}
-        if "layers" in document.get("config", {}):
-            return dict(document)
-    listed = [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers]
-    return {"class_name": "Functional", "config": {"name": model.name, "layers": listed}}
+def _architecture(model: Any) -> dict[str, Any] | None:
+    """Return a model's own architecture, or None where only its code says how its layers are joined."""
+    try:
+        document = json.loads(model.to_json())
+    except (NotImplementedError, ValueError, TypeError):
+        return None
+    return dict(document) if "layers" in document.get("config", {}) else None
+
+
+def _listed(model: Any, layers: list[Any]) -> dict[str, Any]:
+    """Return an architecture that says what a model's layers are, and nothing of how they are joined."""
+    return {"class_name": "Functional", "config": {"name": model.name, "layers": list(map(_document, layers))}}
+
+
+def _document(layer: Any) -> dict[str, Any]:
+    cls = type(layer)
+    names = {"class_name": cls.__name__, "module": cls.__module__, "registered_name": cls.__name__}
+    return {**names, "config": layer.get_config()}
 
 
 def _contents(layers: list[Any], version: str) -> Contents:
@@ -103,9 +117,17 @@ def _contents(layers: list[Any], version: str) -> Contents:
     attributes: dict[str, dict[str, Any]] = {"": {"keras_version": version, "layer_names": []}}
     for layer in layers:
         weights = [*layer.trainable_weights, *layer.non_trainable_weights]
-        names = [getattr(weight, "path", weight.name) for weight in weights]
+        names = list(_numbered(getattr(weight, "path", weight.name) for weight in weights))
         attributes[""]["layer_names"].append(layer.name)
         attributes[layer.name] = {"weight_names": names}
         keyed = zip(names, weights, strict=True)
         arrays |= {f"{layer.name}/{name}": Stored.of(weight.numpy()) for name, weight in keyed}
     return Contents(arrays, attributes)
+
+
+def _numbered(names: Iterable[str]) -> Iterator[str]:
+    """Yield names with a number before each that was there already, as layers of several nested models may share it."""
+    seen: Counter[str] = Counter()
+    for name in names:
+        yield f"{seen[name]}/{name}" if seen[name] else name
+        seen[name] += 1

@@ -1,7 +1,7 @@
 """A Keras file to canonical layers: what it states, what the user adds, and what must be taken for granted."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lstm_convert.canonical import LeftOut, Model, Provenance
@@ -12,6 +12,7 @@ from lstm_convert.frameworks.keras import keepsake, legacy, saved_state
 from lstm_convert.frameworks.keras.architecture import parse
 from lstm_convert.frameworks.keras.graph import Graph
 from lstm_convert.frameworks.keras.layers import Source, assumptions, canonical_layers, refuse_foreign
+from lstm_convert.frameworks.keras.located import LocatedLayer
 from lstm_convert.layout import Layout
 from lstm_convert.table import KERAS_2, KERAS_3
 
@@ -51,6 +52,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         layers=keepsake.restored(contents, layers) if options.keepsakes else layers,
         left_out=tuple(_left_out(contents, used)),
         assumed=assumed,
+        notes=tuple(_notes(source, lstms)),
         provenance=Provenance(framework="keras", version=source.version),
     )
 
@@ -62,6 +64,13 @@ def _source(contents: Contents, options: ReadOptions) -> Source:
     by_version = KERAS_3 if version.startswith("3") else KERAS_2
     modern = by_version if version else _layout_by_storage(contents)
     return Source(contents, Graph(root) if root else None, version, modern, options)
+
+
+def _notes(source: Source, lstms: Iterable[LocatedLayer]) -> Iterator[str]:
+    """Yield what a layer starts with, where no layer of the model read says it."""
+    for node in (layer.spec.node for layer in lstms):
+        if source.graph and source.graph.is_given_states(node) and source.graph.states_from(node) is None:
+            yield f"{node.path}: it starts from states that no LSTM alone makes; give them to it yourself"
 
 
 def _own_architecture(contents: Contents) -> Any:

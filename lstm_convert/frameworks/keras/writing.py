@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_convert.canonical import LSTM, Cell, Model
 from lstm_convert.containers import Contents, Stored
+from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks import WriteOptions, renamed
 from lstm_convert.frameworks.keras import extended, keepsake
 from lstm_convert.frameworks.keras.architecture import snake_case
@@ -112,8 +113,19 @@ def companions(model: Model, options: WriteOptions) -> dict[str, str]:  # noqa: 
 
 
 def prepared(layers: tuple[LSTM, ...], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
-    """Return layers under the names they are written with, their gates scaled to Keras 3's hard_sigmoid."""
-    return tuple(map(extended.fitted, renamed(layers, rename)))
+    """Return layers under the names they are written with, their gates scaled to Keras 3's hard_sigmoid.
+
+    Raises:
+        Unsupported: Keras does not take a name, or two are the same.
+    """
+    named = renamed(layers, rename)
+    if slashed := [layer.name for layer in named if "/" in layer.name]:
+        raise Unsupported(
+            "Keras 3 has no layer with / in its name",
+            [f"{name}: expected a name without /" for name in slashed],
+            "Give it another name: --rename old=new.",
+        )
+    return tuple(map(extended.fitted, named))
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:

@@ -145,7 +145,9 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
 
 
 def _left_to_the_user(layer: LSTM) -> Iterator[str]:
-    """Yield what nn.LSTM does not do of what a layer computes, which the user's own module does by `--allow`."""
+    """Yield what nn.LSTM does not do of what a layer computes: the states it starts with, and what `--allow` names."""
+    if layer.starts_from:
+        yield f"the source starts it from the last states of {layer.starts_from}: give it that (h_n, c_n)"
     for direction, cell in layer.cells.items():
         if cell.gate != SIGMOID:
             yield f"nn.LSTM alone computes something else: your module computes {cell.gate} gates ({direction})"
@@ -209,7 +211,7 @@ def stacked(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
 
 def _same_size(below: LSTM, above: LSTM) -> bool:
     """Return whether one nn.LSTM can hold both: the same units, directions, biases and numbers' type."""
-    if list(below.cells) != list(above.cells) or below.path == above.path:
+    if list(below.cells) != list(above.cells) or below.path == above.path or above.go_backwards:
         return False
     signature = [
         [
