@@ -269,6 +269,11 @@ def _steps(cell: nn.LSTMCell, x: Any, start: Any) -> tuple[Any, Any, Any]:
     return torch.stack(outputs, 1), h[None], c[None]
 
 
+def keras_name(name: str) -> str:
+    """What a layer is called in a written Keras file: dots are none of Keras's, with PyTorch below it."""
+    return name.replace(".", "_")
+
+
 def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
     """What Keras's LSTM or Bidirectional layers compute in a row, and the states where the last of them returns any."""
     outputs: list[Any] = [recorded.x]

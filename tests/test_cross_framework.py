@@ -1,5 +1,8 @@
 """Every plain fixture, converted to the other framework and run there, computes what its own framework recorded."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from helpers import (
     assert_same_model,
     assert_same_weights,
     chains,
+    keras_name,
     modules_of,
     run_keras,
     run_torch,
@@ -65,7 +69,7 @@ def in_torch(case: Case, state: Mapping[str, torch.Tensor]) -> list[tuple[Record
 def assert_keras_computes(case: Case, source: Model, result: keras.Model) -> None:
     found = chains(source.layers)
     for recorded in case.layers:
-        computed = run_keras([result.get_layer(layer.name) for layer in found[recorded.path]], recorded)
+        computed = run_keras([result.get_layer(keras_name(layer.name)) for layer in found[recorded.path]], recorded)
         assert_close(computed["y"], recorded.y, TOLERANCE[case.dtype])
 
 
@@ -129,11 +133,28 @@ def built_by_hand(layers: tuple[LSTM, ...]) -> keras.Model:
             "dtype": cell.W.dtype.name,
             "return_sequences": True,
         }
-        lstm = keras.layers.LSTM(cell.units, name=layer.name, **settings)
-        wrapped = keras.layers.Bidirectional(lstm, name=layer.name, dtype=cell.W.dtype.name) if layer.backward else lstm
+        name = keras_name(layer.name)
+        lstm = keras.layers.LSTM(cell.units, name=name, **settings)
+        wrapped = keras.layers.Bidirectional(lstm, name=name, dtype=cell.W.dtype.name) if layer.backward else lstm
         inputs.append(keras.Input((None, cell.inputs), dtype=cell.W.dtype.name))
         outputs.append(wrapped(inputs[-1]))
     return keras.Model(inputs, outputs)
+
+
+def test_keras_opens_what_is_written_on_pytorch_too(tmp_path: Path) -> None:
+    """Keras on PyTorch takes no dot in a layer's name; the names of the source come back all the same."""
+    source = FIXTURES / "torch-2.13" / "two_layer.pt"
+    lstm_convert.convert(source, tmp_path / "model.keras")
+    script = "import keras, sys; print(*(layer.name for layer in keras.models.load_model(sys.argv[1]).layers))"
+    found = subprocess.run(  # noqa: S603 (our own script)
+        [sys.executable, "-c", script, str(tmp_path / "model.keras")],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["lstm_l0_input", "lstm_l0", "lstm_l1"]
+    assert [layer.name for layer in lstm_convert.load(tmp_path / "model.keras").layers] == ["lstm.l0", "lstm.l1"]
 
 
 def test_consecutive_layers_are_wired_and_run_as_one_model(tmp_path: Path) -> None:
@@ -195,7 +216,7 @@ def keras_weights(model: keras.Model, source: Model) -> Mapping[Any, Array]:
     """The weights that Keras itself loaded, gates apart, read from its live layers by order."""
     kept: dict[Any, Array] = {}
     for layer in source.layers:
-        weights = iter(model.get_layer(layer.name).get_weights())
+        weights = iter(model.get_layer(keras_name(layer.name)).get_weights())
         for direction, cell in layer.cells.items():
             units = cell.units
             for name in ("W", "U", "b"):

@@ -16,6 +16,7 @@ from helpers import (
     assert_recorded,
     assert_same_bits,
     chains,
+    keras_name,
     modules_of,
     run_keras,
     run_reference,
@@ -121,7 +122,7 @@ def test_a_torch_module_computes_the_same_in_the_reference_and_in_keras(
         computed = run_torch([modules[path]], given)
         wanted = Recorded(path, given.x, computed["y"], given.h0, given.c0, computed["hn"], computed["cn"])
         assert_recorded(run_reference(chain, wanted), wanted)
-        y = run_keras([in_keras.get_layer(layer.name) for layer in chain], wanted)["y"]
+        y = run_keras([in_keras.get_layer(keras_name(layer.name)) for layer in chain], wanted)["y"]
         assert_close(y, wanted.y, TOLERANCE[dtype])
 
 
@@ -209,7 +210,7 @@ def test_a_keras_model_computes_the_same_in_the_reference_in_torch_and_made_agai
     single = len(model.layers) == 1
     for layer in model.layers:
         recorded = recorded_of(layer)
-        y = run_keras([again.get_layer(layer.name)], recorded)["y"]
+        y = run_keras([again.get_layer(keras_name(layer.name))], recorded)["y"]
         assert_close(run_reference([layer], recorded)["y"], y, TOLERANCE["float32"])
         part = module if single else module.get_submodule(layer.name)
         last_only = Recorded(layer.path, recorded.x, y, recorded.h0, recorded.c0)

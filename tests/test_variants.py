@@ -27,6 +27,7 @@ from helpers import (
     assert_close,
     assert_recorded,
     assert_same_model,
+    keras_name,
     modules_of,
     paired,
     readings,
@@ -124,7 +125,7 @@ def test_keras_3_computes_what_was_recorded_or_it_is_refused(reading: Reading, t
         wanted = recorded[layer.path]
         if not layer.return_state:
             wanted = replace(wanted, hn=None, cn=None)
-        computed = run_keras([written.get_layer(layer.name)], wanted)
+        computed = run_keras([written.get_layer(keras_name(layer.name))], wanted)
         assert_recorded(computed, wanted, looser=UNBOUNDED.get(reading.case.name, 1.0))
 
 
@@ -461,7 +462,7 @@ def test_a_silent_failure_of_others_is_none_of_ours(name: str, tmp_path: Path) -
         module = modules_of(torch.load(tmp_path / "weights.pt", weights_only=True))[recorded.path]
         assert_recorded(run_torch([module], recorded), recorded)
     lstm_convert.save(Model((layer,)), tmp_path / "model.keras")
-    written = keras.models.load_model(tmp_path / "model.keras").get_layer(layer.name)
+    written = keras.models.load_model(tmp_path / "model.keras").get_layer(keras_name(layer.name))
     assert_recorded(run_keras([written], recorded), recorded)
 
 
@@ -474,7 +475,7 @@ def test_a5_masks_lost_033(folder: str, tmp_path: Path) -> None:
         lstm_convert.save(model, tmp_path / "weights.pt")
     lstm_convert.save(model, tmp_path / "model.keras")
     written = keras.models.load_model(tmp_path / "model.keras")
-    assert_recorded(run_keras([written.get_layer(recorded.path)], recorded), recorded)
+    assert_recorded(run_keras([written.get_layer(keras_name(recorded.path))], recorded), recorded)
     assert any("its mask came from" in line for line in lstm_convert.convert(
         case.whole_files[0], tmp_path / "said.keras").usage)  # fmt: skip
 

@@ -6,7 +6,7 @@ up to the file's is out of date, and not used.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,14 +27,15 @@ def owns(key: str) -> bool:
     return key.startswith(f"{GROUP}/")
 
 
-def kept(layers: Iterable[LSTM]) -> Contents:
+def kept(layers: Iterable[LSTM], names: Mapping[str, str]) -> Contents:
     """Return what is to be kept of some layers: two biases, their place in the source, and their order.
 
     Args:
-        layers: the layers as they are written.
+        layers: the layers under the names of their source.
+        names: Keras's name of each.
     """
     arrays = {
-        f"{GROUP}/{layer.name}/{direction}/{name}": Stored.of(np.asarray(gates))
+        f"{GROUP}/{names[layer.name]}/{direction}/{name}": Stored.of(np.asarray(gates))
         for layer in layers
         for direction, cell in layer.cells.items()
         if cell.b_rec is not None
@@ -42,7 +43,11 @@ def kept(layers: Iterable[LSTM]) -> Contents:
         if gates is not None
     }
     places = {
-        layer.name: {"path": layer.path, "depth": layer.depth, "layout": layer.origin.layout if layer.origin else ""}
+        names[layer.name]: {
+            "path": layer.path,
+            "depth": layer.depth,
+            "layout": layer.origin.layout if layer.origin else "",
+        }
         for layer in layers
     }
     return Contents(arrays, {GROUP: {"layers": json.dumps(places)}})
@@ -60,7 +65,16 @@ def restored(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
     """
     places = _places(contents)
     try:
-        return tuple(_restored(contents, layer, places.get(layer.name)) for layer in layers)
+        found = {layer.name: _restored(contents, layer, places.get(layer.name)) for layer in layers}
+        names = {name: layer.name for name, layer in found.items()}
+        return tuple(
+            replace(
+                layer,
+                follows=names.get(layer.follows or "", layer.follows),
+                starts_from=names.get(layer.starts_from or "", layer.starts_from),
+            )
+            for layer in found.values()
+        )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
 

@@ -5,7 +5,8 @@ Source: keras 3.15.1, keras/src/saving/saving_lib.py, keras/src/legacy/saving/le
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,9 @@ def write(model: Model, options: WriteOptions) -> Contents:
     Returns:
         Arrays and documents for the container of that extension.
     """
+    named = renamed(model.layers, options.rename)
     layers = as_listed(prepared(model.layers, options.rename))
-    kept = keepsake.kept(renamed(model.layers, options.rename))
+    kept = keepsake.kept(named, names_of(named))
     document = architecture(layers)
     contents = _legacy(layers, document) if options.extension in _OLDER else _saved_state(layers)
     attributes = {**contents.attributes, **kept.attributes}
@@ -113,30 +115,57 @@ def companions(model: Model, options: WriteOptions) -> dict[str, str]:  # noqa: 
 
 
 def prepared(layers: tuple[LSTM, ...], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
-    """Return layers under the names they are written with, their gates scaled to Keras 3's hard_sigmoid.
+    """Return layers under Keras's names, their gates scaled to Keras 3's hard_sigmoid.
 
     Raises:
-        Unsupported: Keras does not take a name, or two are the same.
+        Unsupported: Keras does not take a name.
     """
     named = renamed(layers, rename)
-    if slashed := [layer.name for layer in named if "/" in layer.name]:
-        raise Unsupported(
-            "Keras 3 has no layer with / in its name",
-            [f"{name}: expected a name without /" for name in slashed],
-            "Give it another name: --rename old=new.",
+    names = names_of(named)
+    return tuple(
+        replace(
+            extended.fitted(layer),
+            path=names[layer.name],
+            depth=None,
+            follows=names.get(layer.follows or ""),
+            starts_from=names.get(layer.starts_from or "", layer.starts_from),
         )
-    return tuple(map(extended.fitted, named))
+        for layer in named
+    )
+
+
+def names_of(layers: Iterable[LSTM]) -> dict[str, str]:
+    """Return Keras's name of each layer: its own, with _ where a dot was, which Keras on PyTorch does not take.
+
+    Raises:
+        Unsupported: a name has a slash, which Keras takes nowhere.
+    """
+    names: dict[str, str] = {}
+    for layer in layers:
+        if "/" in layer.name:
+            raise Unsupported(
+                "Keras 3 has no layer with / in its name",
+                [f"{layer.name}: expected a name without /"],
+                "Give it another name: --rename old=new.",
+            )
+        name = layer.name.replace(".", "_")
+        while name in names.values():
+            name += "_"
+        names[layer.name] = name
+    return names
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return what was written, a line a layer, and what was done to it."""
     lines = []
-    for layer in renamed(model.layers, options.rename):
+    named = renamed(model.layers, options.rename)
+    names = names_of(named)
+    for layer in named:
         ours = direction_class(extended.fitted(layer)) == "RNN"
         cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"LSTM({layer.forward.units}, "
         lstm = f"{cell}return_sequences={layer.return_sequences})"
         merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
-        lines.append(f"{layer.name}: " + (f"Bidirectional({lstm}{merge})" if layer.backward else lstm))
+        lines.append(f"{names[layer.name]}: " + (f"Bidirectional({lstm}{merge})" if layer.backward else lstm))
         lines += notes(layer)
     if companions(model, options):
         lines.append(f"import {extended.SOURCE_FILE}, which lies beside it, before Keras loads it")
