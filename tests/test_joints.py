@@ -1,6 +1,7 @@
 """How the layers of a live Keras model are joined: masks, states and names that pass through models inside models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,11 @@ def test_what_only_a_subclassed_model_s_code_says_is_assumed_aloud() -> None:
     model(np.zeros((1, 2, 4), "float32"))
     assert [sentence for sentence in from_keras(model).assumed if "no mask reaches an LSTM" in sentence]
     assert from_keras(nested(lstm("rnn"), "plain")).assumed == ()
+
+
+def test_two_masks_along_a_chain_stay_two(tmp_path: Path) -> None:
+    below, above = from_keras(keras.Sequential([keras.Input((None, 4)), lstm("below"), lstm("above")])).layers
+    masked = Model((replace(below, masked_by="one"), replace(above, masked_by="other")))
+    lstm_convert.save(masked, tmp_path / "result.keras")
+    result = keras.models.load_model(tmp_path / "result.keras")
+    assert [tensor.name for tensor in result.inputs] == ["below_input", "below_mask", "above_mask"]

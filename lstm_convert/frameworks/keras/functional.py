@@ -82,9 +82,9 @@ def _input_name(layer: LSTM, purpose: str, by_name: Mapping[str, LSTM]) -> str:
 
 
 def _chain(layer: LSTM, by_name: Mapping[str, LSTM]) -> LSTM:
-    """Return the first of the masked layers that a layer follows without a break: the one with the mask's input."""
+    """Return the first of the layers of one mask that a layer follows without a break: it has the mask's input."""
     below = by_name.get(layer.follows or "")
-    return _chain(below, by_name) if below is not None and below.masked_by else layer
+    return _chain(below, by_name) if below is not None and below.masked_by == layer.masked_by else layer
 
 
 def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
