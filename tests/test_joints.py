@@ -111,6 +111,16 @@ def test_a_layer_starts_from_another_only_with_all_its_states_in_order(case: str
     assert expected is None or any("last states of one" in line for line in usage(found, tmp_path))
 
 
+def test_a_time_distributed_is_said_to_be_left_out(tmp_path: Path) -> None:
+    each = layers.TimeDistributed(lstm("one"), name="each")
+    around = layers.TimeDistributed(nested(lstm("deep"), "inner"), name="around")
+    model = keras.Sequential([keras.Input((3, 5, 4)), each, around, layers.Reshape((15, 4)), lstm("plain")])
+    for ending in (".keras", ".h5"):
+        found = lstm_convert.load(saved(model, tmp_path, ending))
+        assert [note.partition(":")[0] for note in found.notes] == ["each", "around.deep"]
+        assert all("TimeDistributed" in note for note in found.notes)
+
+
 def usage(model: Model, folder: Path) -> tuple[str, ...]:
     lstm_convert.save(model, folder / "again.npz")
     return lstm_convert.convert(folder / "again.npz", folder / "result.pt").usage

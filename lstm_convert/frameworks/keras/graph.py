@@ -69,6 +69,11 @@ class Graph:
         """Return whether a call of a node hands it more than its sequence and a mask: the states it starts with."""
         return any(len(call) > 2 for call in node.inputs)  # noqa: PLR2004 (the two)
 
+    def is_repeated(self, node: Node) -> bool:
+        """Return whether a node is, or stands in, a TimeDistributed: it runs over each sequence of a sample."""
+        parent = self._parents.get(id(node))
+        return node.class_name == "TimeDistributed" or (parent is not None and self.is_repeated(parent))
+
     @property
     def batch_size(self) -> int | None:
         """The number of sequences that the model was made for, where it was made for one number."""

@@ -67,10 +67,14 @@ def _source(contents: Contents, options: ReadOptions) -> Source:
 
 
 def _notes(source: Source, lstms: Iterable[LocatedLayer]) -> Iterator[str]:
-    """Yield what a layer starts with, where no layer of the model read says it."""
+    """Yield what a model hands a layer, or makes of it, that the layer alone does not say."""
+    if source.graph is None:
+        return
     for node in (layer.spec.node for layer in lstms):
-        if source.graph and source.graph.is_given_states(node) and source.graph.states_from(node) is None:
+        if source.graph.is_given_states(node) and source.graph.states_from(node) is None:
             yield f"{node.path}: it starts from states that no LSTM alone makes; give them to it yourself"
+        if source.graph.is_repeated(node):
+            yield f"{node.path}: a TimeDistributed runs it on each sequence of a sample; make those your batch"
 
 
 def _own_architecture(contents: Contents) -> Any:
