@@ -19,8 +19,6 @@ DIFFERS = 1
 COULD_NOT = 2
 INTERRUPTED = 130
 
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 could not do it, 130 interrupted."""

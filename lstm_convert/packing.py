@@ -17,7 +17,6 @@ Sizes = dict[str, int]
 
 # Peepholes are three, of i, f and o.
 _FIXED_SIZES = {"gate": 4, "side": 2, "peephole": 3}
-_WITHOUT_GATES = ("projection", "peephole")
 
 
 def whereabouts(row: Layout, stored: str, units: int) -> str:

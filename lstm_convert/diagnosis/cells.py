@@ -19,6 +19,7 @@ from lstm_convert.diagnosis.hypotheses import (
 )
 from lstm_convert.diagnosis.precision import NARROW, Precision, close
 from lstm_convert.reference import run
+from lstm_convert.table import KERAS_2, KERAS_3
 
 Float64 = NDArray[np.float64]
 
@@ -32,7 +33,10 @@ TOLERANCE = 8 * STEPS * 2.0**-23
 MOST_LEFT = 0.02
 
 _FACTS = ("gate_clip", "cell_clip", "projection_clip", "coupled")
-_KERAS_3_SCALE = 6 / 5
+
+# What the gates' weights are scaled by where an old hard_sigmoid becomes Keras 3's: 6/5.
+_OLD, _OF_KERAS_3 = (row.activations["hard_sigmoid"].parameters["slope"] for row in (KERAS_2, KERAS_3))
+_SCALE = _OLD / _OF_KERAS_3
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def _readings(a: Cell, b: Cell) -> Iterator[_Reading]:
     if not same:
         yield _Reading(before=(activations_replaced(b),))
     if same and hard:
-        for factor in (_KERAS_3_SCALE, 1 / _KERAS_3_SCALE):
+        for factor in (_SCALE, 1 / _SCALE):
             yield from _scaled(factor, a.gate, b.gate, "wrong_gate_activation")
 
 

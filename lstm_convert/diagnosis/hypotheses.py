@@ -17,7 +17,6 @@ Float64 = NDArray[np.float64]
 _ARRAYS = ("W", "U", "b", "b_rec", "projection", "peephole")
 _GATED = ("W", "U", "b", "b_rec")
 _SIGMOID_GATES = [GATES.index(gate) for gate in "ifo"]
-_PEEPHOLE_GATES = "ifo"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.table import PYTORCH
 
-Parts = Mapping[str, NDArray[Any]]
 Float64 = NDArray[np.float64]
 
 _WEIGHT = rf"(?:{'|'.join(PYTORCH.names(projection=True))})(?:_l\d+)?(?:_reverse)?"

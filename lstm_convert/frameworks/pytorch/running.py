@@ -140,8 +140,8 @@ def _run(
         raise Unsupported(f"PyTorch does not run it in {dtype}: {str(error).splitlines()[0]}") from error
     last = torch.cat(list(h), -1)
     dtype_name = str(dtype).removeprefix("torch.")
-    outputs = (_array(output if return_sequences else last),)
-    return Ran(outputs, tuple(map(_array, h)), tuple(map(_array, c)), dtype_name)
+    outputs = (in_float64(output if return_sequences else last),)
+    return Ran(outputs, tuple(map(in_float64, h)), tuple(map(in_float64, c)), dtype_name)
 
 
 def _called(torch: Any, module: Any, x: Any, states: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -163,5 +163,10 @@ def _tensor(torch: Any, array: Array) -> Any:
     return torch.from_numpy(np.array(array))
 
 
-def _array(tensor: Any) -> NDArray[np.float64]:
+def in_float64(tensor: Any) -> NDArray[np.float64]:
+    """Return a tensor as a NumPy array.
+
+    Args:
+        tensor: of any floating type, on the CPU, without gradient.
+    """
     return np.array(tensor.double().numpy())

@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstm_convert.canonical import LSTM, Model
 from lstm_convert.containers import Contents
@@ -21,6 +20,7 @@ from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.export import keys, source
 from lstm_convert.export.plan import Part, planned
 from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.frameworks.pytorch.running import in_float64
 from lstm_convert.frameworks.pytorch.source import read, refusals
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 
@@ -121,12 +121,8 @@ def _run(torch: Any, made: Any, part: Part, given: tuple[Array, Sequence[Array],
         raise Unsupported(f"PyTorch does not run it in {dtype}: {str(error).splitlines()[0]}") from error
     sizes = [[1] * len(part.sizes)] * 2 if part.alike else list(zip(*part.sizes, strict=True))
     states = [
-        tuple(_array(state[0]) for state in torch.split(together, list(widths), axis))
+        tuple(in_float64(state[0]) for state in torch.split(together, list(widths), axis))
         for together, widths in zip((h_n, c_n), sizes, strict=True)
     ]
     outputs = output if part.two_outputs else (output,)
-    return Ran(tuple(map(_array, outputs)), states[0], states[1], str(dtype).removeprefix("torch."))
-
-
-def _array(tensor: Any) -> NDArray[np.float64]:
-    return np.array(tensor.double().numpy())
+    return Ran(tuple(map(in_float64, outputs)), states[0], states[1], str(dtype).removeprefix("torch."))
