@@ -4,7 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lstm_convert.canonical import LSTM, Activation, Cell, Gates, LeftOut, Model, Origin, Provenance
+    from lstm_convert.canonical import (
+        LSTM,
+        Activation,
+        Call,
+        Cell,
+        Feed,
+        Gates,
+        Input,
+        Layer,
+        LeftOut,
+        Model,
+        Network,
+        Origin,
+        Provenance,
+    )
     from lstm_convert.conversion import Conversion, convert, load, save
     from lstm_convert.diagnosis.models import diagnose
     from lstm_convert.diagnosis.report import Diagnosis, Mistake
@@ -24,7 +38,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "lstm_convert.canonical": ("LSTM", "Activation", "Cell", "Gates", "LeftOut", "Model", "Origin", "Provenance"),
+    "lstm_convert.canonical": (
+        "LSTM", "Activation", "Call", "Cell", "Feed", "Gates", "Input", "Layer", "LeftOut", "Model", "Network",
+        "Origin", "Provenance",
+    ),
     "lstm_convert.conversion": ("Conversion", "convert", "load", "save"),
     "lstm_convert.diagnosis.models": ("diagnose",),
     "lstm_convert.diagnosis.report": ("Diagnosis", "Mistake"),
@@ -41,17 +58,22 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "LSTM",
     "Activation",
+    "Call",
     "Cell",
     "Conversion",
     "Diagnosis",
+    "Feed",
     "Gates",
+    "Input",
     "InvalidFile",
+    "Layer",
     "LayoutMismatch",
     "LeftOut",
     "LstmConvertError",
     "MissingFramework",
     "Mistake",
     "Model",
+    "Network",
     "Origin",
     "Proof",
     "Provenance",

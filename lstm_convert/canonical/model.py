@@ -1,0 +1,56 @@
+"""What a source holds: its recurrent layers, the network around them where it tells one, and where it all came from."""
+
+from dataclasses import dataclass, field
+
+from lstm_convert.canonical.layers import LSTM
+from lstm_convert.canonical.network import Network
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An array of the source that belongs to no LSTM."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    purpose: str = "weight"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a model was read from: enough to say which file it was, and which framework's meaning its arrays had."""
+
+    framework: str
+    version: str = ""
+    format: str = ""
+    file: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The LSTM layers of one source, in the model's order.
+
+    Args:
+        layers: the layers.
+        left_out: the arrays of the source that belong to none of them.
+        assumed: what the source did not say and was taken for granted, one sentence each.
+        notes: what was done to read it, one sentence each.
+        network: the whole network, where the source tells it and all of it is understood.
+        not_understood: why there is no network where the source tells one, a line a layer.
+        provenance: where all this came from.
+    """
+
+    layers: tuple[LSTM, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    network: Network | None = None
+    not_understood: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
+
+    def __getitem__(self, name: str) -> LSTM:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(f"no LSTM layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")

@@ -1,0 +1,193 @@
+"""A whole network: the layers around the recurrent ones, and who reads whose output.
+
+Layers compute as Keras says they do, on arrays whose first axis is the batch. Their own arrays are kept as the gates'
+are: rows for what comes out, columns for what goes in. Nested models are taken apart: what they hold is named by its
+path, `inner.dense`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from lstm_convert.canonical.cells import Array
+from lstm_convert.canonical.layers import LSTM
+from lstm_convert.errors import LayoutMismatch
+
+# What becomes of the mask that reaches a layer.
+PASSES, ENDS, MAKES, JOINS = "passes", "ends", "makes", "joins"
+
+RECURRENT = "recurrent"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What layers of one kind have, and what they do with a mask.
+
+    Args:
+        options: the names of all that such a layer is set to; it states each.
+        arrays: the axes of each array that it has or may have, by name.
+        needed: those of the arrays that it cannot be without.
+        mask: `passes` the mask of its input on, `ends` it, `makes` one, or `joins` those of its inputs.
+    """
+
+    options: tuple[str, ...] = ()
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    needed: tuple[str, ...] = ()
+    mask: str = PASSES
+
+
+_WINDOW = ("rank", "size", "strides", "padding", "channels")
+
+# The table of what a network is made of. What the options mean:
+#
+# activation  a canonical Activation, applied to what the layer makes; linear where there is none.
+# axis, axes  counted with the batch as 0, negative from the end.
+# channels    "last" or "first": where the channels of what a layer with a window reads are.
+# padding     "valid", "same" (as TensorFlow: what is uneven goes to the end) or "causal" (all of it before).
+# rank        the number of axes that a window has: 1 for time, 2 for an image.
+# size, strides, dilation, amounts: one number, or one (before, after) pair, an axis of the window.
+KINDS: Mapping[str, Kind] = MappingProxyType({
+    "activation": Kind(("activation",)),
+    "batch_norm": Kind(
+        ("axis", "epsilon", "momentum"),
+        {"gamma": "feature", "beta": "feature", "mean": "feature", "variance": "feature"},
+        ("mean", "variance"),
+    ),
+    # What follows window is its axes: kernel is (filters, inputs / groups, *window).
+    "conv": Kind(
+        ("rank", "strides", "padding", "dilation", "groups", "channels", "activation"),
+        {"kernel": "filter input window", "bias": "filter"},
+        ("kernel",),
+        ENDS,
+    ),
+    "cropping": Kind(("rank", "amounts", "channels"), mask=ENDS),
+    "dense": Kind(("activation",), {"kernel": "unit input", "bias": "unit"}, ("kernel",)),
+    # form: "dropout", "spatial_dropout", "gaussian_dropout", "gaussian_noise", "alpha_dropout"; nothing at inference.
+    "dropout": Kind(("form", "rate")),
+    "embedding": Kind(("mask_zero",), {"kernel": "word feature"}, ("kernel",), MAKES),
+    "flatten": Kind(("channels",), mask=ENDS),
+    # form: "max" or "average"; masked: whether masked steps do not count.
+    "global_pool": Kind(("rank", "form", "keepdims", "masked", "channels"), mask=ENDS),
+    "layer_norm": Kind(("axes", "epsilon"), {"gamma": "feature", "beta": "feature"}),
+    # The mask is of those steps where all features are `value`; what they hold becomes zero.
+    "masking": Kind(("value",), mask=MAKES),
+    # form: "concatenate" (axis), "add", "subtract", "multiply", "average", "maximum", "minimum", "dot" (axes,
+    # normalize: by length along them).
+    "merge": Kind(("form", "axis", "axes", "normalize"), mask=JOINS),
+    "permute": Kind(("order",), mask=ENDS),  # of the axes after the batch, counted from 1
+    "pool": Kind((*_WINDOW, "form"), mask=ENDS),
+    # alpha has one number for each place of the input without the batch, size 1 along the axes that share them.
+    "prelu": Kind((), {"alpha": "place"}, ("alpha",)),
+    RECURRENT: Kind(),
+    # min(max_value, x) where x >= threshold, else negative_slope * (x - threshold); max_value may be None.
+    "relu": Kind(("max_value", "negative_slope", "threshold")),
+    "repeat": Kind(("times",), mask=ENDS),
+    "reshape": Kind(("shape",), mask=ENDS),  # without the batch; one may be -1
+    "softmax": Kind(("axis",)),
+    # One step or feature along an axis: its number, counted from the end where negative; the axis is gone.
+    "take": Kind(("axis", "index"), mask=ENDS),
+    "upsampling": Kind(("rank", "size", "channels", "interpolation"), mask=ENDS),  # "nearest" or "bilinear"
+    "zero_padding": Kind(("rank", "amounts", "channels"), mask=ENDS),
+})  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer of a network.
+
+    Args:
+        name: its path in the source, names joined by dots.
+        kind: a key of `KINDS`.
+        options: what it is set to.
+        arrays: its arrays.
+        recurrent: what it is where its kind is `recurrent`, else None.
+        each_step: whether it works on each entry along axis 1 by itself (Keras's TimeDistributed).
+
+    Raises:
+        LayoutMismatch: options or arrays are not those of its kind.
+    """
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    recurrent: LSTM | None = None
+    each_step: bool = False
+
+    def __post_init__(self) -> None:
+        kind = KINDS[self.kind]
+        wrong = [f"{self.name}: option {name}" for name in sorted(set(kind.options) ^ set(self.options))]
+        wrong += [f"{self.name}: {name} is no array of {self.kind}" for name in self.arrays if name not in kind.arrays]
+        wrong += [f"{self.name}: {name} is missing" for name in kind.needed if name not in self.arrays]
+        wrong += [f"{self.name}: a recurrent layer"] * ((self.kind == RECURRENT) != (self.recurrent is not None))
+        if wrong:
+            raise LayoutMismatch(f"this is no layer of the kind {self.kind}", wrong)
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a network.
+
+    Args:
+        name: its name in the source.
+        shape: of one sample, without the batch; None where any size is taken.
+        dtype: of its numbers.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One output of a step of a network: of an input, or of a call.
+
+    Args:
+        step: which step, inputs first, then calls.
+        output: which output of it. Those of a recurrent layer are its sequence or last step (one a direction where the
+            two are not merged), then the last states: h and c of each direction.
+    """
+
+    step: int
+    output: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer; a layer that is called more than once shares its weights.
+
+    Args:
+        layer: the layer's name.
+        inputs: what it reads.
+        states: what a recurrent layer starts from, h and c of each direction; zeros where there are none.
+        mask: a mask that is handed to it; where None, it has that of its input, if any.
+    """
+
+    layer: str
+    inputs: tuple[Feed, ...]
+    states: tuple[Feed, ...] = ()
+    mask: Feed | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Layers and their calls.
+
+    Args:
+        inputs: the inputs, in the order in which they are handed in.
+        layers: the layers by name, in the source's order.
+        calls: the calls, each after those that it reads.
+        outputs: what is returned.
+    """
+
+    inputs: tuple[Input, ...]
+    layers: Mapping[str, Layer]
+    calls: tuple[Call, ...]
+    outputs: tuple[Feed, ...]
+
+    @property
+    def recurrent(self) -> tuple[LSTM, ...]:
+        """The recurrent layers, in the source's order."""
+        return tuple(layer.recurrent for layer in self.layers.values() if layer.recurrent is not None)
