@@ -1,12 +1,13 @@
 """The types of number that weights are kept in, and a model in another of them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Cell, Model
+from lstm_convert.canonical import Cell, Layer, Model
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
 NAMES = ("float16", "bfloat16", "float32", "float64")
@@ -46,10 +47,8 @@ def cast(model: Model, name: str) -> Model:
     """
     dtype = dtype_named(name)
     too_large = [
-        f"{layer.name} ({direction}) {array_name}: the largest number is {np.abs(array).max():.3g}"
-        for layer in model.layers
-        for direction, cell in layer.cells.items()
-        for array_name, array in cell.arrays().items()
+        f"{place}: the largest number is {np.abs(array).max():.3g}"
+        for place, array in _arrays(model)
         if array.size and not np.isfinite(_rounded(array, dtype)).all()
     ]
     if too_large:
@@ -58,7 +57,23 @@ def cast(model: Model, name: str) -> Model:
         layer.with_cells({direction: _cast_cell(cell, dtype) for direction, cell in layer.cells.items()})
         for layer in model.layers
     )
-    return replace(model, layers=tuple(layers))
+    network = model.network and replace(
+        model.network, layers={name: _cast_layer(layer, dtype) for name, layer in model.network.layers.items()}
+    )
+    return replace(model, network=network).with_layers(layers)
+
+
+def _arrays(model: Model) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield each array of a model, and what it is."""
+    for layer in model.layers:
+        for direction, cell in layer.cells.items():
+            yield from ((f"{layer.name} ({direction}) {name}", array) for name, array in cell.arrays().items())
+    for neighbour in model.network.layers.values() if model.network else ():
+        yield from ((f"{neighbour.name} {name}", array) for name, array in neighbour.arrays.items())
+
+
+def _cast_layer(layer: Layer, dtype: np.dtype[Any]) -> Layer:
+    return replace(layer, arrays={name: _rounded(array, dtype) for name, array in layer.arrays.items()})
 
 
 def _cast_cell(cell: Cell, dtype: np.dtype[Any]) -> Cell:

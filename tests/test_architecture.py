@@ -40,8 +40,11 @@ MAY_IMPORT = {
         "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
-    "conversion": ["canonical", "errors", "formats", "frameworks", "placing", "precision", "proof", "yaml_text"],
+    "conversion": [
+        "canonical", "errors", "formats", "frameworks", "placing", "portion", "precision", "proof", "yaml_text",
+    ],
     "placing": ["errors"],
+    "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],
     "sequences": ["canonical", "errors"],
     "sides": ["canonical", "containers", "conversion", "errors", "formats", "frameworks", "reference", "sequences"],
@@ -51,7 +54,8 @@ MAY_IMPORT = {
     "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
     "verification": ["canonical", "comparison", "errors", "proofs", "rounding", "sequences", "sides"],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "answers": ["canonical", "conversion", "diagnosis", "packing", "table"],
+    "networks": ["canonical"],
+    "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],
     "__main__": ["cli"],
     PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """What a source holds: its recurrent layers, the network around them where it tells one, and where it all came from."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from lstm_convert.canonical.layers import LSTM
 from lstm_convert.canonical.network import Network
@@ -48,6 +49,11 @@ class Model:
     network: Network | None = None
     not_understood: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
+
+    def with_layers(self, layers: Iterable[LSTM]) -> "Model":
+        """Return the same model with other layers, one for each it has and in their order, in its network too."""
+        layers = tuple(layers)
+        return replace(self, layers=layers, network=self.network.with_recurrent(layers) if self.network else None)
 
     def __getitem__(self, name: str) -> LSTM:
         for layer in self.layers:

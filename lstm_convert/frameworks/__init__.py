@@ -2,15 +2,15 @@
 
 Each offers `recognises(contents)` and `read(contents, options)`, and, where it can write, `refusals(layer, options)`,
 `manner(layer)`, `write(model, options)` and `usage(model, options)`, which says how to use what was written; where some
-files need another beside them, also `companions(model, options)`, its text by its name. What lies where in an array is
-the table's to say.
+files need another beside them, also `companions(model, options)`, its text by its name; and where it writes whole
+networks, `network_refusals(network, options)`. What lies where in an array is the table's to say.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import LSTM, Model, Network
 from lstm_convert.errors import Unsupported
 
 
@@ -41,6 +41,7 @@ class WriteOptions:
         allow: what the target cannot state and the user takes over: `hard_sigmoid`, `mask`, `go_backwards`, `merge`.
         dtype: the type of number to round the weights to, or None.
         custom_layer: whether a layer that the framework does not have is written as source code of our own.
+        lstm_only: whether only the recurrent layers are written though the source tells the whole network.
     """
 
     extension: str = ""
@@ -49,6 +50,7 @@ class WriteOptions:
     allow: frozenset[str] = frozenset()
     dtype: str | None = None
     custom_layer: bool = False
+    lstm_only: bool = False
 
 
 def refuse_options(options: ReadOptions, kind: str) -> None:
@@ -69,21 +71,10 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
         Unsupported: an old path is no layer's, or two layers would have one name.
     """
     layers = tuple(layers)
-    if unused := [old for old in rename if not any(_moved(layer.path, {old: ""}) != layer.path for layer in layers)]:
-        paths = ", ".join(dict.fromkeys(layer.path for layer in layers))
-        raise Unsupported(
-            "no layer has the path to be renamed",
-            [f"{old}: there are {paths}" for old in unused],
-            "Rename one of these, or a prefix that ends before a dot.",
-        )
+    _check_used(rename, [layer.path for layer in layers])
     moved = [replace(layer, path=_moved(layer.path, rename)) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
-    if len(set(names.values())) < len(layers):
-        raise Unsupported(
-            "two layers would have one name",
-            [f"{old} as {new}" for old, new in names.items()],
-            "Give each layer a name of its own.",
-        )
+    _check_unique(names, len(layers))
     return tuple(
         replace(
             layer,
@@ -92,6 +83,46 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
         )
         for layer in moved
     )
+
+
+def renamed_network(model: Model, network: Network, rename: Mapping[str, str]) -> Model:
+    """Return a model with all layers of its network under new paths, as `renamed` does with recurrent ones.
+
+    Args:
+        model: the model.
+        network: its network.
+        rename: as in `renamed`.
+
+    Raises:
+        Unsupported: as `renamed` raises.
+    """
+    _check_used(rename, list(network.layers))
+    names = {name: _moved(name, rename) for name in network.layers}
+    _check_unique(names, len(names))
+    of_layers = {old: new for old, new in rename.items() if _names_any(old, [layer.path for layer in model.layers])}
+    return replace(model, network=network.with_names(names)).with_layers(renamed(model.layers, of_layers))
+
+
+def _check_used(rename: Mapping[str, str], paths: Sequence[str]) -> None:
+    if unused := [old for old in rename if not _names_any(old, paths)]:
+        raise Unsupported(
+            "no layer has the path to be renamed",
+            [f"{old}: there are {', '.join(dict.fromkeys(paths))}" for old in unused],
+            "Rename one of these, or a prefix that ends before a dot.",
+        )
+
+
+def _check_unique(names: Mapping[str, str], count: int) -> None:
+    if len(set(names.values())) < count:
+        raise Unsupported(
+            "two layers would have one name",
+            [f"{old} as {new}" for old, new in names.items()],
+            "Give each layer a name of its own.",
+        )
+
+
+def _names_any(old: str, paths: Iterable[str]) -> bool:
+    return any(_moved(path, {old: ""}) != path for path in paths)
 
 
 def _moved(path: str, rename: Mapping[str, str]) -> str:
