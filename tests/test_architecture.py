@@ -52,7 +52,12 @@ MAY_IMPORT = {
         "canonical", "containers", "errors", "frameworks", "placing", "reference", "rounding", "sequences",
     ],
     "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
-    "verification": ["canonical", "comparison", "errors", "proofs", "rounding", "sequences", "sides"],
+    "network_verification": [
+        "canonical", "comparison", "errors", "frameworks", "network_inputs", "network_reference", "rounding", "sides",
+    ],
+    "verification": [
+        "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
+    ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
     "networks": ["canonical"],
     "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],
