@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_convert import reference
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.conversion import load
 from lstm_convert.errors import LstmConvertError, Unsupported
@@ -56,7 +56,7 @@ class Side:
         self._find_runner(entry.framework, path, contents)
 
     @property
-    def layers(self) -> tuple[LSTM, ...]:
+    def layers(self) -> tuple[Recurrent, ...]:
         """The layers."""
         return self.model.layers
 
@@ -82,7 +82,7 @@ class Side:
         self.note(f"run as a whole by {engine.name}")
         return engine
 
-    def runs(self, layer: LSTM, engine: Engine | None, trial: Trial) -> dict[str, Ran]:
+    def runs(self, layer: Recurrent, engine: Engine | None, trial: Trial) -> dict[str, Ran]:
         """Return what a layer computes, by who did: the reference first, then its framework where it ran.
 
         Args:

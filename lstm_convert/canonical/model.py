@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from lstm_convert.canonical.layers import LSTM
+from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.canonical.network import Network
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An array of the source that belongs to no LSTM."""
+    """An array of the source that belongs to no recurrent layer."""
 
     key: str
     shape: tuple[int, ...]
@@ -30,7 +30,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The LSTM layers of one source, in the model's order.
+    """The recurrent layers of one source, in the model's order.
 
     Args:
         layers: the layers.
@@ -42,7 +42,7 @@ class Model:
         provenance: where all this came from.
     """
 
-    layers: tuple[LSTM, ...]
+    layers: tuple[Recurrent, ...]
     left_out: tuple[LeftOut, ...] = ()
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -50,13 +50,13 @@ class Model:
     not_understood: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
 
-    def with_layers(self, layers: Iterable[LSTM]) -> "Model":
+    def with_layers(self, layers: Iterable[Recurrent]) -> "Model":
         """Return the same model with other layers, one for each it has and in their order, in its network too."""
         layers = tuple(layers)
         return replace(self, layers=layers, network=self.network.with_recurrent(layers) if self.network else None)
 
-    def __getitem__(self, name: str) -> LSTM:
+    def __getitem__(self, name: str) -> Recurrent:
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise KeyError(f"no LSTM layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
+        raise KeyError(f"no recurrent layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lstm_convert.canonical import LSTM, Model, Network
+from lstm_convert.canonical import Model, Network, Recurrent
 from lstm_convert.errors import Unsupported
 
 
@@ -60,7 +60,7 @@ def refuse_options(options: ReadOptions, kind: str) -> None:
         raise Unsupported(f"is {kind}", unused, "Leave it out.")
 
 
-def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
+def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Recurrent, ...]:
     """Return layers under new paths.
 
     Args:
