@@ -60,8 +60,7 @@ def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa:
     if layer.backward and layer.merge not in _MERGES:
         yield f"{layer.name}: merge {layer.merge!r:.40} is not known"
     for direction, cell in layer.cells.items():
-        for role in document.ROLES:
-            activation = getattr(cell, role)
+        for role, activation in cell.activations().items():
             if not computable(activation):
                 yield f"{layer.name} ({direction}): {role} activation {activation} is not known"
         dtypes = sorted({array.dtype.name for array in cell.arrays().values()})
