@@ -38,12 +38,17 @@ def located(contents: Contents, root: Node | None) -> list[LocatedLayer]:
     """
     if root is None or not root.children:
         return list(_by_shape(contents))
-    groups = dict(_assigned(root, "", contents))
+    groups = groups_of(root, contents)
     layers = []
     for spec in recurrent_layers(root):
         cells = tuple(_cell(contents, groups.get(id(spec.node), spec.node.path), cell) for cell in spec.cells)
         layers.append(LocatedLayer(spec, cells))
     return layers
+
+
+def groups_of(root: Node, contents: Contents) -> dict[int, str]:
+    """Return the group of every layer of an architecture, by the layer's identity."""
+    return dict(_assigned(root, "", contents))
 
 
 def _cell(contents: Contents, group: str, spec: CellSpec) -> LocatedCell:
