@@ -1,6 +1,7 @@
 """What the age of a Keras file says of all its layers: which Keras wrote it, on which backend, and what that means.
 
-*Source:* keras 2.2.0, keras/engine/saving.py, _need_convert_kernel; keras 1.2.2, keras/backend/theano_backend.py, conv2d
+*Source:* keras 2.2.0, keras/engine/saving.py, _need_convert_kernel; keras 1.2.2, keras/backend/theano_backend.py,
+conv2d
 """
 
 from collections.abc import Mapping

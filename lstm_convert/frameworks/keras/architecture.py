@@ -57,6 +57,7 @@ class Node:
         given_mask: whether a call of it was handed a mask by name.
         children: the layers of a model, the wrapped layer of a wrapper.
         own_class: the full name of its class, where that is the user's own, whatever its last name is.
+        is_operation: whether it is no layer but one of the functions in `keras.ops`, which Keras 3 lists among them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Node:
     given_mask: bool = False
     children: tuple["Node", ...] = ()
     own_class: str = ""
+    is_operation: bool = False
 
     @property
     def is_model(self) -> bool:
@@ -224,6 +226,7 @@ def _node(document: Any, path: tuple[str, ...], *, outer_trainable: bool, depth:
         given_mask=mentions_mask(document.get("inbound_nodes")),
         children=tuple(_chained(children) if documents and _is_sequential(class_name, config) else children),
         own_class=_own_class(document),
+        is_operation=_is_operation(document),
     )
 
 
@@ -238,6 +241,15 @@ def _own_class(document: Mapping[str, Any]) -> str:
     if not isinstance(name, str) or (">" not in name and module.partition(".")[0] in _PACKAGES):
         return ""
     return name if ">" in name else f"{module}.{name}"
+
+
+def _is_operation(document: Mapping[str, Any]) -> bool:
+    """Return whether an entry is a function of `keras.ops`; in HDF5, Keras 3 says that only by what it leaves out."""
+    if "module" in document:
+        return str(document["module"]).startswith("keras.src.ops")
+    calls = document.get("inbound_nodes")
+    modern = isinstance(calls, list) and any(isinstance(call, Mapping) for call in calls)
+    return modern and not {"trainable", "dtype"} & _config_of(document.get("config")).keys()
 
 
 def _chained(children: list[Node]) -> list[Node]:

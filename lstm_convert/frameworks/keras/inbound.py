@@ -1,7 +1,7 @@
 """What an architecture says of one call of a layer: which tensors it reads, and what it is told besides.
 
-*Source:* keras 1.2.2, keras/engine/topology.py, Container.get_config; keras 2.15.0, keras/src/engine/node.py, serialize;
-keras 3.15.1, keras/src/models/functional.py, serialize_node
+*Source:* keras 1.2.2, keras/engine/topology.py, Container.get_config; keras 2.15.0, keras/src/engine/node.py,
+serialize; keras 3.15.1, keras/src/models/functional.py, serialize_node
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ class Inbound:
     Args:
         reads: the tensors of its first argument, in order.
         given: those of each further argument, by its name or its place.
-        stated: further arguments that are no tensors, by name or place, where they are not None or False.
+        stated: further arguments that are no tensors, by name or place, where they say anything.
     """
 
     reads: tuple[Tensor, ...] = ()
@@ -99,9 +99,14 @@ def _call(first: Any, arguments: Mapping[str, Any]) -> Inbound:
     stated = {
         name: value
         for name, value in arguments.items()
-        if name not in given and name not in _IDLE_ARGUMENTS and value is not None and value is not False
+        if name not in given and name not in _IDLE_ARGUMENTS and not _says_nothing(value)
     }
     return Inbound(tuple(tensors(first)), given, stated)
+
+
+def _says_nothing(value: Any) -> bool:
+    """Return whether an argument is None or False, or a list of nothing but None: masks that are not there."""
+    return value is None or value is False or (isinstance(value, list) and all(item is None for item in value))
 
 
 def _without_kwargs(entry: Any, depth: int = 0) -> tuple[Any, dict[str, Any]]:

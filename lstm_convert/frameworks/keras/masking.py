@@ -28,7 +28,6 @@ def settled(network: Network, wrappers: Mapping[str, str], age: Age) -> Network:
     Raises:
         Unsupported: a mask reaches a layer that is not ported with one; all such are named.
     """
-    network = replace(network, joins=age.joins or network.joins)
     reached = masks.reaching(network)
     reasons = [reason for call in network.calls for reason in _reasons(network, call, reached, wrappers, age)]
     if reasons:
@@ -68,7 +67,7 @@ def _reasons(
     if layer.kind == "softmax":
         yield f"{layer.name}: a mask reaches this Softmax, which is not ported"
     elif masks.mask_of_call(network, call, reached) is None:
-        yield f"{layer.name}: a mask over the entries reaches what a TimeDistributed does with each, which is not ported"
+        yield f"{layer.name}: a mask over the entries reaches what a TimeDistributed wraps, which is not ported"
     elif any(wrappers.get(maker, "") != wrappers.get(layer.name, "") for maker in _makers(network, found[0])):
         yield f"{layer.name}: a mask made inside another TimeDistributed reaches it, which is not ported"
 

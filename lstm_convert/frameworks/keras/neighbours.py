@@ -18,6 +18,8 @@ from lstm_convert.frameworks.keras.settings import Age, Settings
 from lstm_convert.frameworks.keras.windows import bordered, channels, conv, global_pool, pool, upsampling
 
 _LAMBDA = "Lambda holds code of its own, which is never run; replace it by layers of Keras"
+# What of `keras.ops` is ported; others have the names of layers, and other arguments.
+_OPERATIONS = ("GetItem",)
 _OLD_MERGES = {
     "sum": "add", "mul": "multiply", "concat": "concatenate", "ave": "average", "max": "maximum", "dot": "dot",
 }  # fmt: skip
@@ -38,7 +40,7 @@ def neighbour(node: Node, age: Age, stated: Mapping[str, Any]) -> Neighbour:
         raise Unsupported(f"{node.own_class} is a class of its own, which may compute anything")
     if node.class_name == "Lambda":
         raise Unsupported(_LAMBDA)
-    if node.class_name not in _READERS:
+    if node.class_name not in _READERS or (node.is_operation and node.class_name not in _OPERATIONS):
         raise Unsupported(f"{node.class_name} is not a layer that is ported")
     settings = Settings(node.config, age, stated)
     found = _READERS[node.class_name](settings)
@@ -114,6 +116,10 @@ def _embedding(settings: Settings) -> Neighbour:
 def _batch_norm(settings: Settings) -> Neighbour:
     if mode := settings.take("mode", default=0):
         raise Unsupported(f"mode={mode} is not ported: it takes the mean of the very sample or batch")
+    if settings.flag("renorm", default=False):
+        raise Unsupported("renorm=True is not ported")
+    settings.take("renorm_clipping")
+    settings.take("renorm_momentum")
     scaled, centred = settings.flag("scale", default=True), settings.flag("center", default=True)
     options = {
         "axis": _alone("axis", settings.listed("axis", default=-1)),

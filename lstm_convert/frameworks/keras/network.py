@@ -3,19 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lstm_convert.canonical import LSTM, Call, Feed, Input, Layer, Network
+from lstm_convert.activations import computable
+from lstm_convert.canonical import LSTM, Call, Feed, Layer, Network
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
-from lstm_convert.frameworks.keras import ages, masking, shapes
+from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
 from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers
 from lstm_convert.frameworks.keras.layers import Source
 from lstm_convert.frameworks.keras.neighbour import Neighbour
 from lstm_convert.frameworks.keras.neighbour_arrays import NeighbourArrays, arrays_of
 from lstm_convert.frameworks.keras.neighbours import neighbour
+from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.frameworks.keras.wiring import TIME_DISTRIBUTED, Value, WiredCall, Wiring
+from lstm_convert.frameworks.keras.written_masks import MASK_ARGUMENTS
 
 _STATES = ("initial_state", "1")
-_MASKS = ("mask", "2")
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Un
     reasons = list(wiring.problems)
     neighbours: dict[int, Neighbour] = {}
     recurrent: dict[int, tuple[LSTM, ...]] = {}
-    for call in wiring.calls:
+    hidden = written_masks.operations(wiring)
+    for step, call in enumerate(wiring.calls, start=len(wiring.inputs)):
+        if step in hidden:
+            continue
         try:
             if spec := specs.get(id(call.node)):
                 recurrent[id(call.node)] = _recurrent(spec, call, layers)
             else:
-                _check_reads(call, found := neighbour(call.node, age, call.stated))
+                _check_reads(call, found := neighbour(call.node, age, call.stated), hidden)
                 neighbours[id(call.node)] = found
         except Unsupported as error:
             reasons.append(f"{call.node.path}: {error.what}")
@@ -63,7 +68,7 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Un
     if found_arrays.problems:
         return Understood(reasons=found_arrays.problems)
     try:
-        network = _network(root, wiring, neighbours, recurrent, found_arrays)
+        network = _network(root, wiring, hidden, neighbours, recurrent, found_arrays, age)
         return Understood(masking.settled(network, _wrappers(wiring, recurrent), age))
     except (Unsupported, LayoutMismatch, InvalidFile) as error:
         return Understood(reasons=error.details or (error.what,))
@@ -78,7 +83,7 @@ def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, LSTM])
     found = tuple(layers[name] for name in names)
     if call.wrapper is not None and spec.node.class_name == TIME_DISTRIBUTED:
         raise Unsupported("a TimeDistributed inside another is not ported")
-    given = {name: values for name, values in call.given.items() if name not in (*_STATES, *_MASKS)}
+    given = {name: values for name, values in call.given.items() if name not in (*_STATES, *MASK_ARGUMENTS)}
     if given or call.stated:
         raise Unsupported(f"it is called with {', '.join([*given, *call.stated])}")
     states = _states(call)
@@ -86,6 +91,15 @@ def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, LSTM])
         raise Unsupported("a stack of cells that starts from given states, or reads backwards, is not ported")
     if not call.reads:
         raise Unsupported("it is called on nothing")
+    unknown = [
+        f"its activation {activation.name:.60} is not known"
+        for layer in found
+        for cell in layer.cells.values()
+        for activation in (cell.gate, cell.candidate, cell.output)
+        if not computable(activation)
+    ]
+    if unknown:
+        raise Unsupported(unknown[0])
     return found
 
 
@@ -93,10 +107,11 @@ def _states(call: WiredCall) -> tuple[Value, ...]:
     return call.reads[1:] + tuple(value for name in _STATES for value in call.given.get(name, ()))
 
 
-def _check_reads(call: WiredCall, found: Neighbour) -> None:
-    """Raise where a layer is called on other tensors than it has a place for."""
-    if call.given:
-        raise Unsupported(f"it is called with {', '.join(call.given)}")
+def _check_reads(call: WiredCall, found: Neighbour, hidden: frozenset[int]) -> None:
+    """Raise where a layer is called on other tensors than it has a place for; a mask that is written out is none."""
+    given = [name for name, values in call.given.items() if name != "mask" or values[0][0] not in hidden]
+    if given:
+        raise Unsupported(f"it is called with {', '.join(given)}")
     if found.kind != "merge" and len(call.reads) != 1:
         raise Unsupported(f"it is called on {len(call.reads)} tensors, expected one")
     if found.kind == "merge" and len(call.reads) < 1 + (found.options["form"] in ("dot", "subtract")):
@@ -115,15 +130,20 @@ def _repeated_names(wiring: Wiring) -> Iterator[str]:
 def _network(
     root: Node,
     wiring: Wiring,
+    hidden: frozenset[int],
     neighbours: Mapping[int, Neighbour],
     recurrent: Mapping[int, tuple[LSTM, ...]],
     found: NeighbourArrays,
+    age: Age,
 ) -> Network:
     inputs = shapes.inputs_of(root, wiring)
     calls: list[Call] = []
     last: list[int] = list(range(len(inputs)))  # the step of a network that makes what a step of the wiring does
     layers: dict[str, Layer] = {}
-    for call in wiring.calls:
+    for step, call in enumerate(wiring.calls, start=len(inputs)):
+        if step in hidden:
+            last.append(0)
+            continue
         each_step = call.wrapper is not None or call.node.class_name == TIME_DISTRIBUTED
         if stack := recurrent.get(id(call.node)):
             made = [Layer(lstm.name, RECURRENT, recurrent=lstm, each_step=each_step) for lstm in stack]
@@ -132,17 +152,23 @@ def _network(
             made = [Layer(call.node.path, what.kind, what.options, arrays, each_step=each_step)]
         layers |= {layer.name: layers.get(layer.name, layer) for layer in made}
         first = len(inputs) + len(calls)
-        calls += _calls(call, made, last, first)
+        calls += _calls(call, made, last, first, hidden)
         last.append(first + len(made) - 1)
     _check_outputs(wiring, recurrent)
     order = _places_in_source(root, wiring, recurrent)
     outputs = tuple(_feed(value, last) for value in wiring.outputs)
-    return Network(inputs, dict(sorted(layers.items(), key=lambda item: order[item[0]])), tuple(calls), outputs)
+    in_order = dict(sorted(layers.items(), key=lambda item: order[item[0]]))
+    network = Network(inputs, in_order, tuple(calls), outputs, age.joins or "all")
+    if problems := list(written_masks.differing(network, wiring, last, hidden)):
+        raise Unsupported("masks are handed to layers that are not their own", problems)
+    return network
 
 
-def _calls(call: WiredCall, made: Sequence[Layer], last: Sequence[int], first: int) -> Iterator[Call]:
+def _calls(
+    call: WiredCall, made: Sequence[Layer], last: Sequence[int], first: int, hidden: frozenset[int]
+) -> Iterator[Call]:
     """Yield the calls of a layer, or of the layers of a stack, each on the one below it."""
-    masks_given = [value for name in _MASKS for value in call.given.get(name, ())]
+    masks_given = [value for name in MASK_ARGUMENTS for value in call.given.get(name, ()) if value[0] not in hidden]
     mask = _feed(masks_given[0], last) if masks_given else None
     if made[0].recurrent is None:
         yield Call(made[0].name, tuple(_feed(value, last) for value in call.reads))
@@ -180,7 +206,7 @@ def _all_reads(call: WiredCall) -> Iterator[Value]:
 
 def _wrappers(wiring: Wiring, recurrent: Mapping[int, tuple[LSTM, ...]]) -> dict[str, str]:
     """Return the TimeDistributed that each layer stands in, or is, by its name."""
-    nodes = [(call.node, call.wrapper) for call in wiring.calls]
+    nodes = {id(call.node): (call.node, call.wrapper) for call in wiring.calls}.values()
     return {
         name: (wrapper or node).path
         for node, wrapper in nodes

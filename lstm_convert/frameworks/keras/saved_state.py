@@ -47,8 +47,27 @@ def located(contents: Contents, root: Node | None) -> list[LocatedLayer]:
 
 
 def groups_of(root: Node, contents: Contents) -> dict[int, str]:
-    """Return the group of every layer of an architecture, by the layer's identity."""
-    return dict(_assigned(root, "", contents))
+    """Return the group of every layer of an architecture, by the layer's identity.
+
+    What stands in an architecture twice, in a nested model and beside it, is saved once, where it is met first.
+    """
+    groups = dict(_assigned(root, "", contents))
+    held: dict[tuple[str, str], list[Node]] = {}
+    missing: list[Node] = []
+    for node in root.walk():
+        if groups.get(id(node)) in contents.attributes:
+            held.setdefault((node.class_name, node.name), []).append(node)
+        elif id(node) in groups:
+            missing.append(node)
+    for node in missing:
+        twins = held.get((node.class_name, node.name), [])
+        if twin := next((twin for twin in twins if twin.config == node.config), None):
+            groups |= {
+                id(own): groups[id(shared)]
+                for own, shared in zip(node.walk(), twin.walk(), strict=True)
+                if id(shared) in groups
+            }
+    return groups
 
 
 def _cell(contents: Contents, group: str, spec: CellSpec) -> LocatedCell:

@@ -1,4 +1,4 @@
-"""The settings of a Keras layer, read under the names of every age; what nobody asked for is counted as not understood."""
+"""The settings of a Keras layer, under the names of every age; what nobody asked for is not understood."""
 
 import re
 from collections.abc import Mapping

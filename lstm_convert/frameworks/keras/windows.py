@@ -26,7 +26,7 @@ def conv(rank: int) -> Callable[[Settings], Neighbour]:
         old = settings.take("nb_filter") is not None
         filters = settings.whole("filters", "nb_filter")
         window = _old_window(settings, rank) if old else settings.wholes("kernel_size", count=rank)
-        options = {
+        options: dict[str, Any] = {
             "rank": rank,
             "strides": settings.wholes("strides", "subsample", "subsample_length", count=rank, default=1),
             "padding": _padding(settings),
@@ -56,7 +56,7 @@ def pool(rank: int, form: str) -> Callable[[Settings], Neighbour]:
 
     def read(settings: Settings) -> Neighbour:
         size = settings.wholes("pool_size", "pool_length", count=rank, default=2)
-        options = {
+        options: dict[str, Any] = {
             "rank": rank,
             "size": size,
             "strides": settings.wholes("strides", "stride", count=rank, default=size),

@@ -54,12 +54,15 @@ class Wiring:
         inputs: for each input, the layer that states its shape and type: an input layer, or the first that reads it.
         calls: the calls, each after those that it reads.
         outputs: what the model returns.
+        handed: for each call of a nested model that is handed masks, what it reads, and the masks, of which those of
+            inputs that have none are left out.
         problems: what cannot be resolved, a line a layer.
     """
 
     inputs: tuple[Node, ...]
     calls: tuple[WiredCall, ...]
     outputs: tuple[Value, ...]
+    handed: tuple[tuple[tuple[Value, ...], tuple[Value, ...]], ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -76,11 +79,12 @@ def wired(root: Node) -> Wiring:
         reason = (
             f"{root.name}: {root.class_name} is no model of layers that are joined in the file; its code joins them"
         )
-        return Wiring((), (), (), (reason,))
+        return Wiring((), (), (), problems=(reason,))
     builder = _Builder(root)
     inputs = tuple(inputs_of_model(root))
     outputs = builder.expand(root, [(number, 0) for number in range(len(inputs))], None, len(inputs))
-    return Wiring(inputs, tuple(builder.calls), tuple(outputs), tuple(dict.fromkeys(builder.problems)))
+    problems = tuple(dict.fromkeys(builder.problems))
+    return Wiring(inputs, tuple(builder.calls), tuple(outputs), tuple(builder.handed), problems)
 
 
 def inputs_of_model(model: Node) -> Iterable[Node]:
@@ -98,6 +102,7 @@ def _inputs_of(branch: Node) -> Iterable[Node]:
 class _Builder:
     def __init__(self, root: Node) -> None:
         self.calls: list[WiredCall] = []
+        self.handed: list[tuple[tuple[Value, ...], tuple[Value, ...]]] = []
         self.problems: list[str] = []
         self._inputs = len(list(inputs_of_model(root)))
         self._recurrent = {id(spec.node) for spec in recurrent_layers(root)}
@@ -172,8 +177,10 @@ class _Builder:
         if id(node) not in self._recurrent and node.class_name == TIME_DISTRIBUTED and node.children:
             return self._distribute(node, inbound, reads, given, wrapper)
         if node.is_model:
-            if given or inbound.stated:
-                self.problems.append(f"{node.path}: it is called with {', '.join([*given, *inbound.stated])}")
+            if others := [*(given.keys() - {"mask"}), *inbound.stated]:
+                self.problems.append(f"{node.path}: it is called with {', '.join(others)}")
+            if given.get("mask"):
+                self.handed.append((tuple(reads), given["mask"]))
             return self.expand(node, reads, wrapper, len(list(inputs_of_model(node))))
         if len(self.calls) >= _MOST_CALLS:
             raise InvalidFile(f"the architecture calls its layers more than {_MOST_CALLS} times")
