@@ -57,7 +57,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     return Model(
         layers=kept,
         left_out=tuple(_left_out(contents, used)),
-        assumed=assumed,
+        assumed=assumed + whole.assumed,
         notes=tuple(_notes(source, lstms)),
         network=whole.network,
         not_understood=whole.reasons,
