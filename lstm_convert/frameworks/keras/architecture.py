@@ -23,6 +23,8 @@ WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
 # Keras 1's, which as the first layer of a Sequential holds the models that it joins.
 MERGE = "Merge"
 CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+# What is read of these, by the kinds of cell that it is made of.
+READ_KINDS = ("LSTM", "GRU", "SimpleRNN")
 # The cell of our own, by the name under which Keras registers it.
 EXTENDED = "lstm_convert>ExtendedLSTMCell"
 
@@ -106,7 +108,7 @@ class CellSpec:
     """One recurrent cell as an architecture states it.
 
     Args:
-        kind: LSTM, GRU, SimpleRNN, or the class Keras names where it is another.
+        kind: Recurrent, GRU, SimpleRNN, or the class Keras names where it is another.
         config: the settings of the layer or cell.
         trainable: the flags that decide its place in a flat list of weights.
         place: where saved state keeps it below its layer's own group: `("forward_layer", "cell")`.
@@ -259,11 +261,11 @@ def _chained(children: list[Node]) -> list[Node]:
 
 
 def _recurrent(node: Node) -> RecurrentSpec | None:
-    """Return what a node is as a recurrent layer, or None; an LSTM of the user's own class may compute anything."""
+    """Return what a node is as a recurrent layer, or None; one of the user's own class may compute anything."""
     spec = _by_class(node)
     if spec is None or not node.own_class:
         return spec
-    own = (replace(cell, kind=node.own_class) if cell.kind == "LSTM" else cell for cell in spec.cells)
+    own = (replace(cell, kind=node.own_class) if cell.kind in READ_KINDS else cell for cell in spec.cells)
     return replace(spec, cells=tuple(own))
 
 

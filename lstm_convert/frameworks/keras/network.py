@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Call, Feed, Layer, Network
+from lstm_convert.canonical import Call, Feed, Layer, Network, Recurrent
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
@@ -35,7 +35,7 @@ class Understood:
     assumed: tuple[str, ...] = ()
 
 
-def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Understood:
+def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) -> Understood:
     """Return the whole network of a file, or every reason why there is none.
 
     Args:
@@ -49,7 +49,7 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Un
     specs = {id(spec.node): spec for spec in recurrent_layers(root)}
     reasons = list(wiring.problems)
     neighbours: dict[int, Neighbour] = {}
-    recurrent: dict[int, tuple[LSTM, ...]] = {}
+    recurrent: dict[int, tuple[Recurrent, ...]] = {}
     hidden, assumed = written_masks.operations(wiring), tuple(ages.assumptions(root, age))
     for step, call in enumerate(wiring.calls, start=len(wiring.inputs)):
         if step in hidden:
@@ -75,7 +75,7 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Un
         return Understood(reasons=error.details or (error.what,))
 
 
-def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, LSTM]) -> tuple[LSTM, ...]:
+def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurrent]) -> tuple[Recurrent, ...]:
     """Return the recurrent layers that a node makes: one, or one a cell of a stack."""
     path, kinds = spec.node.path, " and ".join(dict.fromkeys(cell.kind for cell in spec.cells))
     names = [path] if path in layers else [f"{path}.{number}" for number in range(len(spec.cells))]
@@ -96,7 +96,7 @@ def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, LSTM])
         f"its activation {activation.name:.60} is not known"
         for layer in found
         for cell in layer.cells.values()
-        for activation in (cell.gate, cell.candidate, cell.output)
+        for activation in cell.activations.values()
         if not computable(activation)
     ]
     if unknown:
@@ -133,7 +133,7 @@ def _network(
     wiring: Wiring,
     hidden: frozenset[int],
     neighbours: Mapping[int, Neighbour],
-    recurrent: Mapping[int, tuple[LSTM, ...]],
+    recurrent: Mapping[int, tuple[Recurrent, ...]],
     found: NeighbourArrays,
     age: Age,
 ) -> Network:
@@ -168,7 +168,7 @@ def _network(
 def _made(
     call: WiredCall,
     neighbours: Mapping[int, Neighbour],
-    recurrent: Mapping[int, tuple[LSTM, ...]],
+    recurrent: Mapping[int, tuple[Recurrent, ...]],
     found: NeighbourArrays,
 ) -> list[Layer]:
     """Return what a layer of Keras is in a network: one layer, or several, each called on the one before."""
@@ -201,7 +201,7 @@ def _feed(value: Value, last: Sequence[int]) -> Feed:
     return Feed(last[value[0]], value[1])
 
 
-def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[LSTM, ...]]) -> None:
+def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[Recurrent, ...]]) -> None:
     """Raise where an output is read that a layer does not have, or that a stack has for each of its cells."""
     read = {value for call in wiring.calls for value in _all_reads(call)} | set(wiring.outputs)
     problems = []
