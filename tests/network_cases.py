@@ -273,12 +273,22 @@ def pool_cases() -> list[Case]:
 
 
 def merge_cases() -> list[Case]:
-    three, broadcast = [(2, 7, 3)] * 3, [(2, 7, 3), (2, 3)]
+    three: Sequence[tuple[int, ...]] = [(2, 7, 3)] * 3
+    broadcast: Sequence[tuple[int, ...]] = [(2, 7, 3), (2, 3)]
+    joined: list[tuple[int, Sequence[tuple[int, ...]]]] = [
+        (-1, [(2, 7, 3), (2, 7, 5)]), (1, [(2, 7, 3), (2, 5, 3)]), (2, [(2, 7, 3), (2, 7, 1)]),
+        (-1, [(2, 3), (2, 5), (2, 7)]),
+    ]  # fmt: skip
     rest = {"axis": -1, "axes": None, "normalize": False}
     makers = {
         "add": layers.Add, "multiply": layers.Multiply, "average": layers.Average, "maximum": layers.Maximum,
         "minimum": layers.Minimum,
     }  # fmt: skip
+    dots: list[tuple[Any, Sequence[tuple[int, ...]]]] = [
+        (1, [(2, 3), (2, 3)]), (-1, [(2, 7, 3), (2, 5, 3)]), ((2, 1), [(2, 7, 3), (2, 3, 5)]),
+        ((1, 2), [(2, 7, 3), (2, 5, 7)]), ((1, 2), [(2, 3), (2, 5, 3)]), ((2, 1), [(2, 5, 3), (2, 3)]),
+        (1, [(2, 7, 3), (2, 7, 5)]), ((1, 3), [(2, 7, 3), (2, 5, 11, 7)]), ((-1, -2), [(2, 5, 11, 3), (2, 3, 7)]),
+    ]  # fmt: skip
     return [
         *(
             Case("merge", make(**F64), shapes, {**rest, "form": form})
@@ -288,7 +298,7 @@ def merge_cases() -> list[Case]:
         Case("merge", layers.Subtract(**F64), three[:2], {**rest, "form": "subtract"}),
         *(
             Case("merge", layers.Concatenate(axis=axis, **F64), shapes, {**rest, "form": "concatenate", "axis": axis})
-            for axis, shapes in [(-1, [(2, 7, 3), (2, 7, 5)]), (1, [(2, 7, 3), (2, 5, 3)]), (2, [(2, 7, 3), (2, 7, 1)])]
+            for axis, shapes in joined
         ),
         *(
             Case(
@@ -296,12 +306,7 @@ def merge_cases() -> list[Case]:
                 {"axis": None, "form": "dot", "axes": axes, "normalize": normalize}, tolerance=1e-9,
             )
             for normalize in (False, True)
-            for axes, shapes in [
-                (1, [(2, 3), (2, 3)]), (-1, [(2, 7, 3), (2, 5, 3)]), ((2, 1), [(2, 7, 3), (2, 3, 5)]),
-                ((1, 2), [(2, 7, 3), (2, 5, 7)]), ((1, 2), [(2, 3), (2, 5, 3)]), ((2, 1), [(2, 5, 3), (2, 3)]),
-                (1, [(2, 7, 3), (2, 7, 5)]), ((1, 3), [(2, 7, 3), (2, 5, 11, 7)]),
-                ((-1, -2), [(2, 5, 11, 3), (2, 3, 7)]),
-            ]
+            for axes, shapes in dots
         ),
     ]  # fmt: skip
 

@@ -241,13 +241,12 @@ def of_sentences(*, masked: bool) -> tuple[Network, Any]:
     model = keras.Model(words, reader(embedding(words)))
     for layer in (embedding, reader):
         layer.set_weights([random(*weight.shape, seed=number) for number, weight in enumerate(layer.weights)])
-    entry = {"each_step": True}
     kernel = {"kernel": np.asarray(embedding.embeddings)}
     known = {
-        "embedding": Layer("embedding", "embedding", {"mask_zero": True}, kernel, **entry),
-        "it": replace(recurrent_of(reader), **entry),
+        "embedding": Layer("embedding", "embedding", {"mask_zero": True}, kernel, each_step=True),
+        "it": replace(recurrent_of(reader), each_step=True),
     }
-    calls = (Call("embedding", (Feed(0),)), Call("it", (Feed(1),)))
+    calls: tuple[Call, ...] = (Call("embedding", (Feed(0),)), Call("it", (Feed(1),)))
     if masked:
         known["masking"] = Layer("masking", "masking", {"value": 0.0})
         calls = (Call("masking", (Feed(0),)), Call("embedding", (Feed(1),)), Call("it", (Feed(2),)))
