@@ -4,10 +4,11 @@
 conv2d
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from lstm_convert.canonical import Activation
 from lstm_convert.frameworks.keras import legacy
+from lstm_convert.frameworks.keras.architecture import Node
 from lstm_convert.frameworks.keras.layers import Source, version_numbers
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.table import KERAS_2, KERAS_3
@@ -16,6 +17,8 @@ from lstm_convert.table import KERAS_2, KERAS_3
 _TURNS_AROUND = {
     "theano": True, "tensorflow": False, "cntk": False, "jax": False, "torch": False, "numpy": False, "openvino": False,
 }  # fmt: skip
+# Source: keras 1.2.2, keras/layers/convolutional.py, get_config
+_SILENT_OF_CHANNELS = ("ZeroPadding2D", "Cropping2D", "UpSampling2D")
 # From these versions on Softmax has a mask, and merges join masks as today: keras 2.15.0 and 3.15.1 are as here, 2.3.1
 # and 3.0.5 as before; what lies between was not seen.
 _SOFTMAX_TAKES_MASKS_SINCE = (2, 4)
@@ -30,8 +33,31 @@ def age_of(source: Source) -> Age:
         activations=_activations(source),
         true_convolution=_turns_around(source),
         softmax_takes_masks=version >= _SOFTMAX_TAKES_MASKS_SINCE or version[0] == 0 or source.version.endswith("-tf"),
+        image_channels=_image_channels(source),
         joins=_joins(source),
     )
+
+
+def assumptions(root: Node, age: Age) -> Iterator[str]:
+    """Yield what an architecture does not say of its layers and is taken for granted."""
+    silent = [
+        node.path
+        for node in root.walk()
+        if node.class_name in _SILENT_OF_CHANNELS and not {"data_format", "dim_ordering"} & node.config.keys()
+    ]
+    if silent:
+        where = f"the channels are where all other layers have them, {age.image_channels}"
+        yield f"{', '.join(silent)}: {where}; Keras 1 does not save it of such layers"
+
+
+def _image_channels(source: Source) -> str:
+    """Return where all layers that say it have the channels of images, in Keras's words, or "" where they differ."""
+    stated = {str(node.config["dim_ordering"]) for node in _nodes(source) if "dim_ordering" in node.config}
+    return stated.pop() if len(stated) == 1 else ""
+
+
+def _nodes(source: Source) -> Iterator[Node]:
+    return source.graph.root.walk() if source.graph else iter(())
 
 
 def _joins(source: Source) -> str:

@@ -62,8 +62,10 @@ class Neighbour:
         kind: its canonical kind.
         options: its canonical options.
         slots: the arrays it lists, in that order.
+        then: what is made of its output, where it takes two canonical layers to say what one of Keras does.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     slots: tuple[Slot, ...] = ()
+    then: "Neighbour | None" = None

@@ -20,8 +20,10 @@ from lstm_convert.frameworks.keras.windows import bordered, channels, conv, glob
 _LAMBDA = "Lambda holds code of its own, which is never run; replace it by layers of Keras"
 # What of `keras.ops` is ported; others have the names of layers, and other arguments.
 _OPERATIONS = ("GetItem",)
+_COSINE = "cosine"
 _OLD_MERGES = {
     "sum": "add", "mul": "multiply", "concat": "concatenate", "ave": "average", "max": "maximum", "dot": "dot",
+    "cos": _COSINE,
 }  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def _merge(form: str) -> Callable[[Settings], Neighbour]:
 
 
 def _old_merge(settings: Settings) -> Neighbour:
-    """Return what Keras 1's Merge is; its cosine has one axis more than any later one."""
+    """Return what Keras 1's Merge is; its cosine, of two vectors, has one axis more than any later one."""
     if settings.take("mode_type", default="raw") != "raw":
         raise Unsupported("its mode is code of its own, which is never run; replace it by layers of Keras")
     form = settings.choice("mode", default="sum", known=_OLD_MERGES)
@@ -168,12 +170,14 @@ def _old_merge(settings: Settings) -> Neighbour:
         settings.take(name)
     axis, axes = settings.whole("concat_axis", default=-1), settings.wholes("dot_axes", count=2, default=-1)
     options = {
-        "form": form,
+        "form": "dot" if form == _COSINE else form,
         "axis": axis if form == "concatenate" else None,
-        "axes": axes if form == "dot" else None,
-        "normalize": False,
+        "axes": axes if form in ("dot", _COSINE) else None,
+        "normalize": form == _COSINE,
     }
-    return Neighbour("merge", options)
+    if form == _COSINE and axes != (1, 1):
+        raise Unsupported(f"its mode cos is along the axes {axes}, expected (1, 1), those of vectors")
+    return Neighbour("merge", options, then=Neighbour("reshape", {"shape": (1, 1)}) if form == _COSINE else None)
 
 
 def _taken(settings: Settings) -> Neighbour:

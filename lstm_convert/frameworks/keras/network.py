@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Call, Feed, Layer, Network
+from lstm_convert.canonical import Call, Feed, Layer, Network, Recurrent
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
@@ -27,13 +27,15 @@ class Understood:
     Args:
         network: the whole network.
         reasons: why there is none, a line a layer.
+        assumed: what the file does not say of it and was taken for granted, one sentence each.
     """
 
     network: Network | None = None
     reasons: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
-def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Understood:
+def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) -> Understood:
     """Return the whole network of a file, or every reason why there is none.
 
     Args:
@@ -47,8 +49,8 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Un
     specs = {id(spec.node): spec for spec in recurrent_layers(root)}
     reasons = list(wiring.problems)
     neighbours: dict[int, Neighbour] = {}
-    recurrent: dict[int, tuple[LSTM, ...]] = {}
-    hidden = written_masks.operations(wiring)
+    recurrent: dict[int, tuple[Recurrent, ...]] = {}
+    hidden, assumed = written_masks.operations(wiring), tuple(ages.assumptions(root, age))
     for step, call in enumerate(wiring.calls, start=len(wiring.inputs)):
         if step in hidden:
             continue
@@ -68,13 +70,12 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, LSTM]) -> Un
     if found_arrays.problems:
         return Understood(reasons=found_arrays.problems)
     try:
-        network = _network(root, wiring, hidden, neighbours, recurrent, found_arrays, age)
-        return Understood(masking.settled(network, _wrappers(wiring, recurrent), age))
+        return Understood(_network(root, wiring, hidden, neighbours, recurrent, found_arrays, age), assumed=assumed)
     except (Unsupported, LayoutMismatch, InvalidFile) as error:
         return Understood(reasons=error.details or (error.what,))
 
 
-def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, LSTM]) -> tuple[LSTM, ...]:
+def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurrent]) -> tuple[Recurrent, ...]:
     """Return the recurrent layers that a node makes: one, or one a cell of a stack."""
     path, kinds = spec.node.path, " and ".join(dict.fromkeys(cell.kind for cell in spec.cells))
     names = [path] if path in layers else [f"{path}.{number}" for number in range(len(spec.cells))]
@@ -95,7 +96,7 @@ def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, LSTM])
         f"its activation {activation.name:.60} is not known"
         for layer in found
         for cell in layer.cells.values()
-        for activation in (cell.gate, cell.candidate, cell.output)
+        for activation in cell.activations.values()
         if not computable(activation)
     ]
     if unknown:
@@ -132,7 +133,7 @@ def _network(
     wiring: Wiring,
     hidden: frozenset[int],
     neighbours: Mapping[int, Neighbour],
-    recurrent: Mapping[int, tuple[LSTM, ...]],
+    recurrent: Mapping[int, tuple[Recurrent, ...]],
     found: NeighbourArrays,
     age: Age,
 ) -> Network:
@@ -140,40 +141,58 @@ def _network(
     calls: list[Call] = []
     last: list[int] = list(range(len(inputs)))  # the step of a network that makes what a step of the wiring does
     layers: dict[str, Layer] = {}
+    number = {id(node): place for place, node in enumerate(root.walk())}
+    order: dict[str, tuple[int, int]] = {}
+    wrappers: dict[str, str] = {}
     for step, call in enumerate(wiring.calls, start=len(inputs)):
         if step in hidden:
             last.append(0)
             continue
-        each_step = call.wrapper is not None or call.node.class_name == TIME_DISTRIBUTED
-        if stack := recurrent.get(id(call.node)):
-            made = [Layer(lstm.name, RECURRENT, recurrent=lstm, each_step=each_step) for lstm in stack]
-        else:
-            what, arrays = neighbours[id(call.node)], found.arrays.get(id(call.node), {})
-            made = [Layer(call.node.path, what.kind, what.options, arrays, each_step=each_step)]
+        made = _made(call, neighbours, recurrent, found)
+        order |= {layer.name: (number[id(call.node)], depth) for depth, layer in enumerate(made)}
+        wrapper = call.node if call.node.class_name == TIME_DISTRIBUTED else call.wrapper
+        wrappers |= {layer.name: wrapper.path for layer in made if wrapper is not None}
         layers |= {layer.name: layers.get(layer.name, layer) for layer in made}
         first = len(inputs) + len(calls)
         calls += _calls(call, made, last, first, hidden)
         last.append(first + len(made) - 1)
     _check_outputs(wiring, recurrent)
-    order = _places_in_source(root, wiring, recurrent)
     outputs = tuple(_feed(value, last) for value in wiring.outputs)
     in_order = dict(sorted(layers.items(), key=lambda item: order[item[0]]))
     network = Network(inputs, in_order, tuple(calls), outputs, age.joins or "all")
     if problems := list(written_masks.differing(network, wiring, last, hidden)):
         raise Unsupported("masks are handed to layers that are not their own", problems)
-    return network
+    return masking.settled(network, wrappers, age)
+
+
+def _made(
+    call: WiredCall,
+    neighbours: Mapping[int, Neighbour],
+    recurrent: Mapping[int, tuple[Recurrent, ...]],
+    found: NeighbourArrays,
+) -> list[Layer]:
+    """Return what a layer of Keras is in a network: one layer, or several, each called on the one before."""
+    node, each_step = call.node, call.wrapper is not None or call.node.class_name == TIME_DISTRIBUTED
+    if stack := recurrent.get(id(node)):
+        return [Layer(layer.name, RECURRENT, recurrent=layer, each_step=each_step) for layer in stack]
+    what, arrays = neighbours[id(node)], found.arrays.get(id(node), {})
+    layers = [Layer(node.path, what.kind, what.options, arrays, each_step=each_step)]
+    if what.then is not None:
+        layers.append(Layer(f"{node.path}.then", what.then.kind, what.then.options, each_step=each_step))
+    return layers
 
 
 def _calls(
     call: WiredCall, made: Sequence[Layer], last: Sequence[int], first: int, hidden: frozenset[int]
 ) -> Iterator[Call]:
-    """Yield the calls of a layer, or of the layers of a stack, each on the one below it."""
+    """Yield the calls of the layers that one is made of, each on the one before."""
     masks_given = [value for name in MASK_ARGUMENTS for value in call.given.get(name, ()) if value[0] not in hidden]
     mask = _feed(masks_given[0], last) if masks_given else None
+    reads = tuple(_feed(value, last) for value in call.reads)
     if made[0].recurrent is None:
-        yield Call(made[0].name, tuple(_feed(value, last) for value in call.reads))
-        return
-    yield Call(made[0].name, (_feed(call.reads[0], last),), tuple(_feed(value, last) for value in _states(call)), mask)
+        yield Call(made[0].name, reads)
+    else:
+        yield Call(made[0].name, reads[:1], tuple(_feed(value, last) for value in _states(call)), mask)
     for number, layer in enumerate(made[1:]):
         yield Call(layer.name, (Feed(first + number),), mask=mask)
 
@@ -182,7 +201,7 @@ def _feed(value: Value, last: Sequence[int]) -> Feed:
     return Feed(last[value[0]], value[1])
 
 
-def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[LSTM, ...]]) -> None:
+def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[Recurrent, ...]]) -> None:
     """Raise where an output is read that a layer does not have, or that a stack has for each of its cells."""
     read = {value for call in wiring.calls for value in _all_reads(call)} | set(wiring.outputs)
     problems = []
@@ -202,26 +221,3 @@ def _all_reads(call: WiredCall) -> Iterator[Value]:
     yield from call.reads
     for values in call.given.values():
         yield from values
-
-
-def _wrappers(wiring: Wiring, recurrent: Mapping[int, tuple[LSTM, ...]]) -> dict[str, str]:
-    """Return the TimeDistributed that each layer stands in, or is, by its name."""
-    nodes = {id(call.node): (call.node, call.wrapper) for call in wiring.calls}.values()
-    return {
-        name: (wrapper or node).path
-        for node, wrapper in nodes
-        if wrapper is not None or node.class_name == TIME_DISTRIBUTED
-        for name in [lstm.name for lstm in recurrent.get(id(node), ())] or [node.path]
-    }
-
-
-def _places_in_source(
-    root: Node, wiring: Wiring, recurrent: Mapping[int, tuple[LSTM, ...]]
-) -> dict[str, tuple[int, int]]:
-    """Return the place of each layer of the network in the architecture, and in its stack, by its name."""
-    number = {id(node): place for place, node in enumerate(root.walk())}
-    order: dict[str, tuple[int, int]] = {}
-    for call in wiring.calls:
-        names = [lstm.name for lstm in recurrent.get(id(call.node), ())] or [call.node.path]
-        order |= {name: (number[id(call.node)], depth) for depth, name in enumerate(names)}
-    return order

@@ -48,14 +48,14 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     refuse_foreign(recurrent)
     assumed = tuple(assumptions(source, recurrent))
     layers = keepsake.in_order(contents, canonical_layers(source, recurrent))
-    kept = keepsake.restored(contents, layers) if options.keepsakes else tuple(layers)
+    kept = keepsake.restored(contents, layers) if options.keepsakes else layers
     names = [layer.name for layer in layers]
     whole = understood(source, wiring, dict(zip(names, kept, strict=True))) if wiring else Understood()
     used = {key for layer in recurrent for cell in layer.cells for key in cell.keys.values()}
     return Model(
         layers=kept,
         left_out=tuple(_left_out(contents, used)),
-        assumed=assumed,
+        assumed=assumed + whole.assumed,
         notes=tuple(_notes(source, recurrent)),
         network=whole.network,
         not_understood=whole.reasons,

@@ -27,12 +27,14 @@ class Age:
         activations: what the names of activations mean.
         true_convolution: whether its kernels are turned around, as Theano applies them; None where that is not known.
         softmax_takes_masks: whether the layer Softmax leaves masked numbers out.
+        image_channels: where those layers of Keras 1 have the channels of images that do not say it; "" if unknown.
         joins: how masks are joined, as `Network.joins`; "" where versions between differ.
     """
 
     activations: Mapping[str, Activation]
     true_convolution: bool | None = False
     softmax_takes_masks: bool = True
+    image_channels: str = ""
     joins: str = "all"
 
 
@@ -58,6 +60,10 @@ class Settings:
         values = [self._left.pop(name, None) for name in names]
         values += [self._config.get(name) for name in names]
         return next((value for value in values if value is not None), default)
+
+    def has(self, *names: str) -> bool:
+        """Return whether a setting is there under any of its names."""
+        return any(self._config.get(name) is not None for name in names)
 
     def number(self, *names: str, default: float | None = None) -> float:
         """Return a setting that is a number, which old Kerases may state as an array of one."""

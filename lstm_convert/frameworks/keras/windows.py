@@ -32,7 +32,7 @@ def conv(rank: int) -> Callable[[Settings], Neighbour]:
             "padding": _padding(settings),
             "dilation": settings.wholes("dilation_rate", "atrous_rate", count=rank, default=1),
             "groups": settings.whole("groups", default=1),
-            "channels": channels(settings),
+            "channels": channels(settings, rank),
             "activation": settings.activation(),
         }
         biased = settings.flag("use_bias", "bias", default=True)
@@ -61,7 +61,7 @@ def pool(rank: int, form: str) -> Callable[[Settings], Neighbour]:
             "size": size,
             "strides": settings.wholes("strides", "stride", count=rank, default=size),
             "padding": _padding(settings),
-            "channels": channels(settings),
+            "channels": channels(settings, rank),
             "form": form,
         }
         if options["padding"] == "same" and settings.age.true_convolution is not False:
@@ -78,7 +78,7 @@ def global_pool(rank: int, form: str) -> Callable[[Settings], Neighbour]:
 
     def read(settings: Settings) -> Neighbour:
         keep = settings.flag("keepdims", default=False)
-        options = {"rank": rank, "form": form, "keepdims": keep, "masked": False, "channels": channels(settings)}
+        options = {"rank": rank, "form": form, "keepdims": keep, "masked": False, "channels": channels(settings, rank)}
         return Neighbour("global_pool", options)
 
     return read
@@ -91,7 +91,7 @@ def upsampling(rank: int) -> Callable[[Settings], Neighbour]:
         size = settings.wholes("size", "length", count=rank, default=2)
         how = settings.choice("interpolation", default="nearest", known=_INTERPOLATIONS)
         return Neighbour(
-            "upsampling", {"rank": rank, "size": size, "channels": channels(settings), "interpolation": how}
+            "upsampling", {"rank": rank, "size": size, "channels": channels(settings, rank), "interpolation": how}
         )
 
     return read
@@ -102,14 +102,17 @@ def bordered(kind: str, name: str, rank: int) -> Callable[[Settings], Neighbour]
 
     def read(settings: Settings) -> Neighbour:
         amounts = _amounts(settings.take(name, default=1), rank, name)
-        return Neighbour(kind, {"rank": rank, "amounts": amounts, "channels": channels(settings)})
+        return Neighbour(kind, {"rank": rank, "amounts": amounts, "channels": channels(settings, rank)})
 
     return read
 
 
-def channels(settings: Settings) -> str:
-    """Return where the channels of what a layer reads are."""
-    return settings.choice("data_format", "dim_ordering", default="channels_last", known=_CHANNELS)
+def channels(settings: Settings, rank: int = 1) -> str:
+    """Return where the channels of what a layer reads are; of images, Keras 1 does not say it of all layers."""
+    default = "channels_last" if rank == 1 else settings.age.image_channels
+    if not default and not settings.has("data_format", "dim_ordering"):
+        raise Unsupported("it does not say where the channels of its images are, and no other layer does")
+    return settings.choice("data_format", "dim_ordering", default=default, known=_CHANNELS)
 
 
 def _padding(settings: Settings) -> str:
