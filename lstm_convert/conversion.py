@@ -190,14 +190,14 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 
 def _check(model: Model) -> None:
-    """Refuse a model without layers, or with numbers that are none."""
-    if not model.layers:
+    """Refuse a model with nothing to port, or with numbers that are none."""
+    if not model.layers and model.not_understood:
+        raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
+    if not model.layers and model.network is None:
         raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
     broken = [
-        f"{layer.name} ({direction}) {name}: {count} of {array.size} numbers are NaN or infinite"
-        for layer in model.layers
-        for direction, cell in layer.cells.items()
-        for name, array in cell.arrays().items()
+        f"{place}: {count} of {array.size} numbers are NaN or infinite"
+        for place, array in model.arrays()
         if (count := array.size - np.count_nonzero(np.isfinite(array)))
     ]
     if broken:

@@ -1,6 +1,5 @@
 """The types of number that weights are kept in, and a model in another of them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +47,7 @@ def cast(model: Model, name: str) -> Model:
     dtype = dtype_named(name)
     too_large = [
         f"{place}: the largest number is {np.abs(array).max():.3g}"
-        for place, array in _arrays(model)
+        for place, array in model.arrays()
         if array.size and not np.isfinite(_rounded(array, dtype)).all()
     ]
     if too_large:
@@ -61,15 +60,6 @@ def cast(model: Model, name: str) -> Model:
         model.network, layers={name: _cast_layer(layer, dtype) for name, layer in model.network.layers.items()}
     )
     return replace(model, network=network).with_layers(layers)
-
-
-def _arrays(model: Model) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield each array of a model, and what it is."""
-    for layer in model.layers:
-        for direction, cell in layer.cells.items():
-            yield from ((f"{layer.name} ({direction}) {name}", array) for name, array in cell.arrays().items())
-    for neighbour in model.network.layers.values() if model.network else ():
-        yield from ((f"{neighbour.name} {name}", array) for name, array in neighbour.arrays.items())
 
 
 def _cast_layer(layer: Layer, dtype: np.dtype[Any]) -> Layer:
