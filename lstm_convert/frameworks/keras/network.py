@@ -96,7 +96,7 @@ def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurr
         f"its activation {activation.name:.60} is not known"
         for layer in found
         for cell in layer.cells.values()
-        for activation in cell.activations.values()
+        for activation in cell.activations().values()
         if not computable(activation)
     ]
     if unknown:
