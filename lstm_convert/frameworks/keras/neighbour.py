@@ -62,10 +62,12 @@ class Neighbour:
         kind: its canonical kind.
         options: its canonical options.
         slots: the arrays it lists, in that order.
-        then: what is made of its output, where it takes two canonical layers to say what one of Keras does.
+        before: what is made of its input, where it takes two canonical layers to say what one of Keras does.
+        then: what is made of its output, likewise.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     slots: tuple[Slot, ...] = ()
+    before: "Neighbour | None" = None
     then: "Neighbour | None" = None

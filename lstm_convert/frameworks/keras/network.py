@@ -176,10 +176,11 @@ def _made(
     if stack := recurrent.get(id(node)):
         return [Layer(layer.name, RECURRENT, recurrent=layer, each_step=each_step) for layer in stack]
     what, arrays = neighbours[id(node)], found.arrays.get(id(node), {})
-    layers = [Layer(node.path, what.kind, what.options, arrays, each_step=each_step)]
-    if what.then is not None:
-        layers.append(Layer(f"{node.path}.then", what.then.kind, what.then.options, each_step=each_step))
-    return layers
+    before, then = (
+        [Layer(f"{node.path}.{part.kind}", part.kind, part.options, each_step=each_step)] if part else []
+        for part in (what.before, what.then)
+    )
+    return [*before, Layer(node.path, what.kind, what.options, arrays, each_step=each_step), *then]
 
 
 def _calls(

@@ -4,7 +4,7 @@
 preprocess_weights_for_loading; keras 2.15.0 and 3.15.1, keras/src/layers/convolutional, pooling and reshaping
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,12 @@ def conv(rank: int) -> Callable[[Settings], Neighbour]:
         turned_around = settings.age.true_convolution
         if turned_around is None:
             raise Unsupported("the file does not say whether Theano wrote it, which turns kernels around")
-        if turned_around and options["padding"] == "same":
-            odd = all(size % 2 for size in window)
-            _refuse_theano_same(fits=odd and set(options["strides"]) == {1})
+        before = _theano_padding(options, window) if turned_around else None
         forms = _old_forms(rank, window, filters, options["channels"]) if old else [_new_form(window, filters)]
         forms = [Form(form.shape, _turned_around(form.turned, rank)) for form in forms] if turned_around else forms
         slots = [Slot("kernel", ("kernel", "W"), tuple(forms))]
         slots += [Slot("bias", ("bias", "b"), (Form((filters,)),))] * biased
-        return Neighbour("conv", options, tuple(slots))
+        return Neighbour("conv", options | ({"padding": "valid"} if before else {}), tuple(slots), before)
 
     return read
 
@@ -65,9 +63,7 @@ def pool(rank: int, form: str) -> Callable[[Settings], Neighbour]:
             "form": form,
         }
         if options["padding"] == "same" and settings.age.true_convolution is not False:
-            _refuse_theano_same(
-                fits=all(pair in ((1, 1), (3, 1)) for pair in zip(size, options["strides"], strict=True))
-            )
+            _check_theano_pool(size, options["strides"])
         return Neighbour("pool", options)
 
     return read
@@ -119,14 +115,24 @@ def _padding(settings: Settings) -> str:
     return settings.choice("padding", "border_mode", default="valid", known=_PADDINGS)
 
 
-def _refuse_theano_same(*, fits: bool) -> None:
-    """Raise where Theano pads `same` otherwise than all others.
+def _theano_padding(options: Mapping[str, Any], window: Sequence[int]) -> Neighbour | None:
+    """Return the padding that Theano's `same` is before a convolution, or None where it is the same as all others'.
 
-    Source: keras 2.2.0, keras/backend/theano_backend.py, _postprocess_conv2d_output and pool2d: half the window on
-    either side whatever the length and the stride, and what is too long cut off at the end
+    Source: keras 2.2.0, keras/backend/theano_backend.py, _postprocess_conv2d_output: half the window on either side,
+    whatever the length and the stride, and of an even window what is too long cut off at the end
     """
-    if not fits:
-        raise Unsupported("padding 'same' of an even window or with strides, which Theano pads otherwise than others")
+    if options["padding"] != "same" or (all(size % 2 for size in window) and set(options["strides"]) == {1}):
+        return None
+    reaches = [(size - 1) * step for size, step in zip(window, options["dilation"], strict=True)]
+    amounts = tuple(((reach + 1) // 2, reach // 2) for reach in reaches)
+    rank, where = options["rank"], options["channels"]
+    return Neighbour("zero_padding", {"rank": rank, "amounts": amounts, "channels": where})
+
+
+def _check_theano_pool(size: Sequence[int], strides: Sequence[int]) -> None:
+    """Raise where Theano pads a pooling otherwise than all others. Source: the same file, pool2d."""
+    if any(pair not in ((1, 1), (3, 1)) for pair in zip(size, strides, strict=True)):
+        raise Unsupported("padding 'same' of a pooling, which Theano pads otherwise than others")
 
 
 def _old_window(settings: Settings, rank: int) -> tuple[int, ...]:
