@@ -41,6 +41,7 @@ class WriteOptions:
         allow: what the target cannot state and the user takes over: `hard_sigmoid`, `mask`, `go_backwards`, `merge`.
         dtype: the type of number to round the weights to, or None.
         custom_layer: whether a layer that the framework does not have is written as source code of our own.
+        lstm_only: whether only the recurrent layers are written though the source tells the whole network.
     """
 
     extension: str = ""
@@ -49,6 +50,7 @@ class WriteOptions:
     allow: frozenset[str] = frozenset()
     dtype: str | None = None
     custom_layer: bool = False
+    lstm_only: bool = False
 
 
 def refuse_options(options: ReadOptions, kind: str) -> None:
@@ -69,14 +71,8 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
         Unsupported: an old path is no layer's, or two layers would have one name.
     """
     layers = tuple(layers)
-    if unused := [old for old in rename if not any(_moved(layer.path, {old: ""}) != layer.path for layer in layers)]:
-        paths = ", ".join(dict.fromkeys(layer.path for layer in layers))
-        raise Unsupported(
-            "no layer has the path to be renamed",
-            [f"{old}: there are {paths}" for old in unused],
-            "Rename one of these, or a prefix that ends before a dot.",
-        )
-    moved = [replace(layer, path=_moved(layer.path, rename)) for layer in layers]
+    paths = renamed_paths([layer.path for layer in layers], rename)
+    moved = [replace(layer, path=paths[layer.path]) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
     if len(set(names.values())) < len(layers):
         raise Unsupported(
@@ -92,6 +88,26 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
         )
         for layer in moved
     )
+
+
+def renamed_paths(paths: Iterable[str], rename: Mapping[str, str]) -> dict[str, str]:
+    """Return the new path of each old one.
+
+    Args:
+        paths: the paths of a source's layers.
+        rename: old path or prefix of a path to new one; an empty new one takes the prefix away.
+
+    Raises:
+        Unsupported: an old path is no layer's.
+    """
+    paths = list(dict.fromkeys(paths))
+    if unused := [old for old in rename if not any(_moved(path, {old: ""}) != path for path in paths)]:
+        raise Unsupported(
+            "no layer has the path to be renamed",
+            [f"{old}: there are {', '.join(paths)}" for old in unused],
+            "Rename one of these, or a prefix that ends before a dot.",
+        )
+    return {path: _moved(path, rename) for path in paths}
 
 
 def _moved(path: str, rename: Mapping[str, str]) -> str:
