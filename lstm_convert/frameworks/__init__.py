@@ -74,12 +74,7 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
     paths = renamed_paths([layer.path for layer in layers], rename)
     moved = [replace(layer, path=paths[layer.path]) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
-    if len(set(names.values())) < len(layers):
-        raise Unsupported(
-            "two layers would have one name",
-            [f"{old} as {new}" for old, new in names.items()],
-            "Give each layer a name of its own.",
-        )
+    refuse_same(names)
     return tuple(
         replace(
             layer,
@@ -88,6 +83,16 @@ def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ..
         )
         for layer in moved
     )
+
+
+def refuse_same(names: Mapping[str, str]) -> None:
+    """Raise where two layers would have one name; the old name of each is its key."""
+    if len(set(names.values())) < len(names):
+        raise Unsupported(
+            "two layers would have one name",
+            [f"{old} as {new}" for old, new in names.items()],
+            "Give each layer a name of its own.",
+        )
 
 
 def renamed_paths(paths: Iterable[str], rename: Mapping[str, str]) -> dict[str, str]:

@@ -104,14 +104,14 @@ def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     if layer.masked_by:
         mask = _input_name(_chain(layer, by_name), "mask", by_name)
-        kwargs["mask"] = _tensor([_batch(layer), None], "bool", mask, 0)
+        kwargs["mask"] = tensor_of([_batch(layer), None], "bool", mask, 0)
     if starter := by_name.get(layer.starts_from or ""):
         sizes = [(cell, size) for cell in starter.cells.values() for size in (cell.outputs, cell.units)]
         kwargs["initial_state"] = [
-            _tensor([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
+            tensor_of([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
             for number, (cell, size) in enumerate(sizes)
         ]
-    x = _tensor([_batch(layer), None, layer.forward.inputs], _dtype(layer.forward), str(feeder), 0)
+    x = tensor_of([_batch(layer), None, layer.forward.inputs], _dtype(layer.forward), str(feeder), 0)
     return {"args": [x], "kwargs": kwargs}
 
 
@@ -159,8 +159,9 @@ def input_entry(name: str, shape: list[int | None], dtype: str) -> dict[str, Any
     return entry(name, "InputLayer", {"batch_shape": shape, "dtype": dtype, "name": name}, [])
 
 
-def _tensor(shape: list[int | None], dtype: str, layer: str, output: int) -> dict[str, Any]:
-    config = {"shape": shape, "dtype": dtype, "keras_history": [layer, 0, output]}
+def tensor_of(shape: list[int | None], dtype: str, layer: str, output: int, call: int = 0) -> dict[str, Any]:
+    """Return a layer's output as Keras states it in the arguments of a call."""
+    config = {"shape": shape, "dtype": dtype, "keras_history": [layer, call, output]}
     return {"class_name": "__keras_tensor__", "config": config}
 
 

@@ -141,15 +141,24 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     named = renamed(model.layers, options.rename)
     names = names_of(named)
     for layer in named:
-        ours = direction_class(extended.fitted(layer)) == "RNN"
-        cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"LSTM({layer.forward.units}, "
-        lstm = f"{cell}return_sequences={layer.return_sequences})"
-        merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
-        lines.append(f"{names[layer.name]}: " + (f"Bidirectional({lstm}{merge})" if layer.backward else lstm))
+        lines.append(f"{names[layer.name]}: {described(layer)}")
         lines += notes(layer)
-    if companions(model, options):
-        lines.append(f"import {extended.SOURCE_FILE}, which lies beside it, before Keras loads it")
-    return lines
+    return lines + import_notes(model, options)
+
+
+def import_notes(model: Model, options: WriteOptions) -> list[str]:
+    """Return what is to be imported before Keras loads a file, a line each."""
+    needed = companions(model, options)
+    return [f"import {name}, which lies beside it, before Keras loads it" for name in needed]
+
+
+def described(layer: LSTM) -> str:
+    """Return in Keras's words what a layer becomes."""
+    ours = direction_class(extended.fitted(layer)) == "RNN"
+    cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"LSTM({layer.forward.units}, "
+    lstm = f"{cell}return_sequences={layer.return_sequences})"
+    merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
+    return f"Bidirectional({lstm}{merge})" if layer.backward else lstm
 
 
 def held(layer: LSTM) -> Held:
