@@ -28,7 +28,8 @@ def spelled(activation: Activation) -> tuple[str, list[Plain]]:
     try:
         return str(KERAS_3.name_of(activation)), []
     except Unsupported as error:
-        layers = _LAYERS.get(activation.name, lambda _: [])(activation.parameters)
+        computed = _LAYERS.get(activation.name)
+        layers = computed(activation.parameters) if computed else []
         if not layers:
             raise Unsupported(f"Keras 3 has neither a name nor a layer for {activation}") from error
         return LINEAR, layers

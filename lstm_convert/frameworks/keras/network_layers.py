@@ -15,6 +15,7 @@ from lstm_convert.containers import Stored
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.keras.network_activations import Plain, slope_factor, spelled
 from lstm_convert.frameworks.keras.storing import Located
+from lstm_convert.table import KERAS_3
 
 _LAST = "last"
 _SPATIAL = {3: "SpatialDropout1D", 4: "SpatialDropout2D", 5: "SpatialDropout3D"}  # by the axes of what it reads
@@ -102,9 +103,8 @@ def _activated(layer: Layer, class_name: str, config: dict[str, Any], turned: Ar
     bias = layer.arrays.get("bias")
     if factor := slope_factor(activation):
         turned, bias = _scaled(turned, factor), None if bias is None else _scaled(bias, factor)
-        name, after = "hard_sigmoid", []
-    else:
-        name, after = spelled(activation)
+        activation = KERAS_3.activations["hard_sigmoid"]
+    name, after = spelled(activation)
     stated = {**config, "activation": name, "use_bias": bias is not None}
     return [Form(class_name, stated, _located({"kernel": turned, "bias": bias})), *_after(after)]
 
@@ -242,8 +242,9 @@ def _reshape(layer: Layer, _: Situation) -> list[Form]:
 
 def _softmax(layer: Layer, situation: Situation) -> list[Form]:
     """Keras 3's Softmax reads the mask of what it is called on; its function of that name does not."""
-    axis = int(layer.options["axis"])
-    if axis in (-1, situation.rank - 1):
+    axis = layer.options["axis"]
+    axis = int(axis) if isinstance(axis, int) else _sizes(axis)
+    if axis in (-1, situation.rank - 1, [-1], [situation.rank - 1]):
         return [Form("Activation", {"activation": "softmax"})]
     if situation.masked:
         raise Unsupported(f"a softmax along axis {axis}, which in Keras 3 would leave out masked steps")

@@ -1,12 +1,12 @@
 """The names that the layers of a network get in Keras."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
 
-# Keras numbers operations by itself under these names, so no layer may have one.
-# Dots and slashes Keras, or PyTorch below it, takes nowhere; the others HDF5 does not.
-_TAKEN_NOWHERE = re.compile(r"[./\x00-\x1f\ud800-\udfff]")
+# What TensorFlow takes in the name of a scope, less the dot, that PyTorch does not, and the slash, that Keras does not.
+_TAKEN_NOWHERE = re.compile(r"[^A-Za-z0-9_>-]")
 _LONGEST = 200
+# Keras numbers operations by itself under these names, so no layer may have one.
 _OF_OPERATIONS = re.compile(r"(take|flip)(_\d+)?")
 
 
@@ -15,6 +15,7 @@ class Names:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._tried: Counter[str] = Counter()
 
     def free(self, wanted: str) -> str:
         """Return a name that no layer has yet, with _ where a character can stand in none, and of a bounded length.
@@ -22,12 +23,11 @@ class Names:
         Args:
             wanted: the name it is to be like.
         """
-        name = _TAKEN_NOWHERE.sub("_", wanted[:_LONGEST]) or "layer"
+        like = _TAKEN_NOWHERE.sub("_", wanted[:_LONGEST])
+        like = like if like[:1].isalnum() else f"layer{like}"
+        name = like
         while name in self._taken or _OF_OPERATIONS.fullmatch(name):
-            name += "_"
+            self._tried[like] += 1
+            name = f"{like}__{self._tried[like]}"
         self._taken.add(name)
         return name
-
-    def all_free(self, wanted: Iterable[str]) -> dict[str, str]:
-        """Return a free name for each, by the name it is like."""
-        return {name: self.free(name) for name in wanted}

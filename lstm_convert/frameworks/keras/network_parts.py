@@ -82,7 +82,7 @@ def reasons(network: Network, options: WriteOptions) -> Iterator[str]:
     for each in calls:
         earlier = first.setdefault(each.layer.name, each)
         if earlier is not each and _forms_of(earlier) != _forms_of(each):
-            yield f"{each.layer.name}: is called on arrays of {earlier.situation.rank} axes and of {each.situation.rank}"
+            yield f"{each.layer.name}: its calls need different Keras 3 layers, which cannot share their weights"
         yield from (f"{each.layer.name}: {reason}" for reason in _of_masks(each, network))
     for each in first.values():
         yield from _of_layer(each, options)

@@ -77,7 +77,7 @@ def contents_of(document: dict[str, Any], layers: Iterable[Held], kept: Contents
 def _saved_state(layers: Iterable[Held]) -> Contents:
     """Return `.weights.h5`: variables by number, in groups by class and place that note the layer's name."""
     arrays: dict[str, Stored] = {}
-    attributes: dict[str, dict[str, Any]] = {}
+    attributes: dict[str, dict[str, Any]] = {"vars": {}}  # of the model itself, without which Keras 3.0.5 opens nothing
     counts: Counter[str] = Counter()
     for layer in layers:
         component = snake_case(layer.class_name)
@@ -97,7 +97,11 @@ def _saved_state(layers: Iterable[Held]) -> Contents:
 def _legacy(layers: Iterable[Held], document: Mapping[str, Any]) -> Contents:
     """Return the older `.h5`: a group a layer, its arrays listed by name."""
     arrays: dict[str, Stored] = {}
-    attributes: dict[str, dict[str, Any]] = {"": {"model_config": json.dumps(_without_modules(document))}}
+    # The model is named without its module, as Keras has it; its layers with theirs: Keras makes those without from its
+    # own layers alone, where operations are not, and drops an axis where it is several or, in 3.0.5, a number.
+    # Source: keras 3.15.1, keras/src/legacy/saving/saving_utils.py, model_from_config
+    stated = {"class_name": document["class_name"], "config": document["config"]}
+    attributes: dict[str, dict[str, Any]] = {"": {"model_config": json.dumps(stated)}}
     names = [entry["name"] for entry in document["config"]["layers"]]
     attributes["model_weights"] = _in_parts("layer_names", names)
     attributes[""] |= {"keras_version": VERSION, "backend": "tensorflow"}
@@ -117,17 +121,3 @@ def _in_parts(name: str, items: list[str]) -> dict[str, list[str]]:
     if len(items) <= at_once:
         return {name: items}
     return {f"{name}{part}": items[part * at_once :][:at_once] for part in range(-(-len(items) // at_once))}
-
-
-def _without_modules(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an architecture in the form of the older `.h5`, which names classes of layers without their modules.
-
-    Operations keep theirs: without it Keras looks for a layer of that name.
-    """
-    strip = ("module", "registered_name")
-    layers = [
-        {key: value for key, value in entry.items() if key not in strip or entry["module"] == OPERATIONS}
-        for entry in document["config"]["layers"]
-    ]
-    config = {**document["config"], "layers": layers}
-    return {"class_name": document["class_name"], "config": config}
