@@ -1,24 +1,18 @@
 """Every whole model that a framework saved and ran is ported to Keras 3 and to PyTorch, and computes there the same."""
 
-import os
 import runpy
-import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import torch
 from helpers import FIXTURES, Array
 
 import lstm_convert
-from lstm_convert import Model, Unsupported
-from lstm_convert.network_reference import run_network
+from lstm_convert import Model
 
 MODELS = FIXTURES / "models"
 TOLERANCE = 1e-5
@@ -51,7 +45,9 @@ def loaded(path: Path) -> Model:
 
 def recorded(path: Path) -> tuple[list[Array], list[Array]]:
     with np.load(path.with_name(f"{case_of(path)}.expected.npz")) as file:
-        inputs, outputs = ([file[name] for name in sorted(file.files) if name[0] == kind and "/" not in name] for kind in "xy")
+        inputs, outputs = (
+            [file[name] for name in sorted(file.files) if name[0] == kind and "/" not in name] for kind in "xy"
+        )
     return inputs, outputs
 
 

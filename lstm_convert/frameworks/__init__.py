@@ -6,7 +6,7 @@ files need another beside them, also `companions(model, options)`, its text by i
 networks, `network_refusals(network, options)`. What lies where in an array is the table's to say.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,10 +71,10 @@ def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Rec
         Unsupported: an old path is no layer's, or two layers would have one name.
     """
     layers = tuple(layers)
-    _check_used(rename, [layer.path for layer in layers])
-    moved = [replace(layer, path=_moved(layer.path, rename)) for layer in layers]
+    paths = renamed_paths([layer.path for layer in layers], rename)
+    moved = [replace(layer, path=paths[layer.path]) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
-    _check_unique(names, len(layers))
+    refuse_same(names)
     return tuple(
         replace(
             layer,
@@ -96,24 +96,15 @@ def renamed_network(model: Model, network: Network, rename: Mapping[str, str]) -
     Raises:
         Unsupported: as `renamed` raises.
     """
-    _check_used(rename, list(network.layers))
-    names = {name: _moved(name, rename) for name in network.layers}
-    _check_unique(names, len(names))
-    of_layers = {old: new for old, new in rename.items() if _names_any(old, [layer.path for layer in model.layers])}
-    return replace(model, network=network.with_names(names)).with_layers(renamed(model.layers, of_layers))
+    names = renamed_paths(network.layers, rename)
+    refuse_same(names)
+    recurrent = {old: new for old, new in names.items() if network.layers[old].recurrent and old != new}
+    return replace(model, network=network.with_names(names)).with_layers(renamed(model.layers, recurrent))
 
 
-def _check_used(rename: Mapping[str, str], paths: Sequence[str]) -> None:
-    if unused := [old for old in rename if not _names_any(old, paths)]:
-        raise Unsupported(
-            "no layer has the path to be renamed",
-            [f"{old}: there are {', '.join(dict.fromkeys(paths))}" for old in unused],
-            "Rename one of these, or a prefix that ends before a dot.",
-        )
-
-
-def _check_unique(names: Mapping[str, str], count: int) -> None:
-    if len(set(names.values())) < count:
+def refuse_same(names: Mapping[str, str]) -> None:
+    """Raise where two layers would have one name; the old name of each is its key."""
+    if len(set(names.values())) < len(names):
         raise Unsupported(
             "two layers would have one name",
             [f"{old} as {new}" for old, new in names.items()],
@@ -121,8 +112,24 @@ def _check_unique(names: Mapping[str, str], count: int) -> None:
         )
 
 
-def _names_any(old: str, paths: Iterable[str]) -> bool:
-    return any(_moved(path, {old: ""}) != path for path in paths)
+def renamed_paths(paths: Iterable[str], rename: Mapping[str, str]) -> dict[str, str]:
+    """Return the new path of each old one.
+
+    Args:
+        paths: the paths of a source's layers.
+        rename: old path or prefix of a path to new one; an empty new one takes the prefix away.
+
+    Raises:
+        Unsupported: an old path is no layer's.
+    """
+    paths = list(dict.fromkeys(paths))
+    if unused := [old for old in rename if not any(_moved(path, {old: ""}) != path for path in paths)]:
+        raise Unsupported(
+            "no layer has the path to be renamed",
+            [f"{old}: there are {', '.join(paths)}" for old in unused],
+            "Rename one of these, or a prefix that ends before a dot.",
+        )
+    return {path: _moved(path, rename) for path in paths}
 
 
 def _moved(path: str, rename: Mapping[str, str]) -> str:
