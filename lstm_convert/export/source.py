@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lstm_convert.canonical import Model
-from lstm_convert.export.classes import Call, Classes
+from lstm_convert.export.classes import Classes
+from lstm_convert.export.expressions import Call
 from lstm_convert.export.names import comment
 from lstm_convert.export.plan import Part, Plan, planned
 from lstm_convert.export.templates import LINE
