@@ -180,12 +180,16 @@ class Network:
         layers: the layers by name, in the source's order.
         calls: the calls, each after those that it reads.
         outputs: what is returned.
+        joins: what a merge of inputs with masks does. `all`: a step counts where it does in all masks there are.
+            `any`: where it does in any, and all count where an input has none; masked numbers take no part in products,
+            maxima and minima. *Source:* keras/src/layers/merging/, of 3.0.5 and before, and of 3.15.1
     """
 
     inputs: tuple[Input, ...]
     layers: Mapping[str, Layer]
     calls: tuple[Call, ...]
     outputs: tuple[Feed, ...]
+    joins: str = "all"
 
     @property
     def recurrent(self) -> tuple[LSTM, ...]:
