@@ -21,7 +21,7 @@ _TIME = (1, -2)  # of (batch, time, features)
 
 @dataclass(frozen=True)
 class Made:
-    """The mask that an embedding makes where its input is not zero, or a masking layer where a feature is not its value.
+    """The mask of an embedding, where its input is not zero, or a masking layer, where some feature is not its value.
 
     Args:
         step: the call that makes it, counted as `Feed.step` is.
