@@ -89,8 +89,9 @@ class Statement:
     @property
     def typed(self) -> bool:
         """Whether a type checker knows its expression to be a tensor."""
-        function = self.expression.function if isinstance(self.expression, Call) else str(self.expression)
-        return function.startswith(_TYPED)
+        if isinstance(self.expression, Call):
+            return self.expression.function.startswith(_TYPED) or self.expression.function.isidentifier()
+        return str(self.expression).startswith(_TYPED)
 
 
 @dataclass

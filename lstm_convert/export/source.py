@@ -13,7 +13,7 @@ from lstm_convert.export.names import comment
 from lstm_convert.export.plan import Part, Plan, planned
 from lstm_convert.export.templates import LINE
 
-_LOAD = '''\
+LOAD = '''\
 def load(path: str | Path | None = None) -> Model:
     """Return the model with its weights, in eval mode.
 
@@ -54,9 +54,9 @@ def source(model: Model) -> str:
     made = {part.name: classes.made(part) for part in plan.parts}
     body = [text for text in classes.texts.values() if text.startswith("def ")]
     body += [text for text in classes.texts.values() if text.startswith("class ")]
-    body += ["\n".join(_model_class(plan, made)), _LOAD]
+    body += ["\n".join(_model_class(plan, made)), LOAD]
     code = "\n\n\n".join(body)
-    return "\n".join([*_header(model, code), *_imports(code), "", *_aliases(plan), "", "", code, ""])
+    return "\n".join([*_header(model, code), *imports(code), "", *_aliases(plan), "", "", code, ""])
 
 
 def _header(model: Model, code: str) -> Iterator[str]:
@@ -72,7 +72,8 @@ def _header(model: Model, code: str) -> Iterator[str]:
     yield ""
 
 
-def _imports(code: str) -> Iterator[str]:
+def imports(code: str) -> Iterator[str]:
+    """Yield the lines that import what some code uses."""
     yield "from pathlib import Path"
     yield ""
     if re.search(r"\btorch\.", code):

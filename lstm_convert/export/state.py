@@ -26,7 +26,7 @@ def state(model: Model) -> dict[str, Array]:
         places[name]: np.ascontiguousarray(array)
         for layer, places_of in zip(model.layers, keys(model), strict=True)
         for cell, places in zip(layer.cells.values(), places_of, strict=True)
-        for name, array in _arrays(cell).items()
+        for name, array in arrays_of(cell).items()
     }
 
 
@@ -35,7 +35,7 @@ def keys(model: Model) -> list[list[dict[str, str]]]:
     paths = {part.layer.name: part.places for part in planned(model).parts}
     return [
         [
-            {name: f"{path}.{name}_l0{suffix}" for name in _arrays(cell)}
+            {name: f"{path}.{name}_l0{suffix}" for name in arrays_of(cell)}
             for cell, (path, suffix) in zip(layer.cells.values(), paths[layer.name], strict=True)
         ]
         for layer in model.layers
@@ -54,7 +54,8 @@ def cell_of(arrays: Mapping[str, Array]) -> Cell:
     return unpack(PYTORCH, Bundle(PYTORCH.name, {name: array for name, array in arrays.items() if name != _PEEPHOLE}))
 
 
-def _arrays(cell: Cell) -> dict[str, Array]:
+def arrays_of(cell: Cell) -> dict[str, Array]:
+    """Return the arrays of a cell by nn.LSTM's names, `weight_ih` and so on, and `peephole`."""
     arrays = dict(pack_arrays(PYTORCH, cell).arrays)
     if cell.peephole is not None:
         arrays[_PEEPHOLE] = cell.peephole
