@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lstm_convert.activations import named
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Model
+from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell, Model
 from lstm_convert.containers import source_pair
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
@@ -23,7 +23,7 @@ HARD = Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})
 COUNTER = itertools.count()
 
 
-def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", **options: Any) -> Cell:
+def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", **options: Any) -> LSTMCell:
     """A cell of random numbers; `projection` is a size, `peephole` whether there is one."""
     random = np.random.default_rng(seed)
     dtype, scale = options.pop("dtype", "float64"), options.pop("scale", 0.5)
@@ -37,7 +37,7 @@ def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", *
     b_rec = Gates(array(4, units)) if bias in ("two", "recurrent") else None
     projection = array(size, units) if size else None
     kernels = Gates(array(4, units, inputs)), Gates(array(4, units, size or units))
-    return Cell(*kernels, b, b_rec, projection, peephole, **options)
+    return LSTMCell(*kernels, b, b_rec, projection, peephole, **options)
 
 
 SAMPLES = {

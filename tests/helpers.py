@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lstm_convert
-from lstm_convert import LSTM, Model
+from lstm_convert import Model, Recurrent
 from lstm_convert.reference import run
 
 Array = NDArray[Any]
@@ -56,10 +56,11 @@ class Recorded:
         return self.y.ndim < self.x.ndim
 
     def initial(self, first: int, count: int) -> tuple[Array, Array] | None:
-        """The states that some rows of a stack start in: one row a layer and direction."""
-        if self.h0 is None or self.c0 is None:
+        """The states that some rows of a stack start in: one row a layer and direction; c is h where there is none."""
+        if self.h0 is None:
             return None
-        return self.h0[first : first + count], self.c0[first : first + count]
+        c0 = self.h0 if self.c0 is None else self.c0
+        return self.h0[first : first + count], c0[first : first + count]
 
 
 @dataclass(frozen=True)
@@ -191,16 +192,16 @@ def readings(cases: Iterable[Case]) -> Iterator[Reading]:
 # What belongs together.
 
 
-def chains(layers: Iterable[LSTM]) -> dict[str, list[LSTM]]:
+def chains(layers: Iterable[Recurrent]) -> dict[str, list[Recurrent]]:
     """The layers of each recorded path: several where a module or RNN([…]) is a stack."""
-    found: dict[str, list[LSTM]] = {}
+    found: dict[str, list[Recurrent]] = {}
     for layer in layers:
         path = re.sub(r"\.\d+$", "", layer.path) if layer.depth is None else layer.path
         found.setdefault(path, []).append(layer)
     return found
 
 
-def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[tuple[Recorded, list[LSTM]]]:
+def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[tuple[Recorded, list[Recurrent]]]:
     """Each recorded layer with the layers that were read for it: by name, else the first of its sizes."""
     found = chains(model.layers)
     if named:
@@ -216,7 +217,7 @@ def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[t
     return pairs
 
 
-def _fits(chain: list[LSTM], recorded: Recorded) -> bool:
+def _fits(chain: list[Recurrent], recorded: Recorded) -> bool:
     outputs = sum(cell.outputs for cell in chain[-1].cells.values())
     return (chain[0].forward.inputs, outputs) == (recorded.x.shape[-1], recorded.y.shape[-1])
 
@@ -224,16 +225,19 @@ def _fits(chain: list[LSTM], recorded: Recorded) -> bool:
 # What computes.
 
 
-def run_reference(chain: Sequence[LSTM], recorded: Recorded, *, as_stated: bool = True) -> dict[str, Array]:
-    """What the float64 reference computes: output and last states, as configured or, for want of that, as recorded."""
+def run_reference(chain: Sequence[Recurrent], recorded: Recorded, *, as_stated: bool = True) -> dict[str, Array]:
+    """What the float64 reference computes: output and last states, as configured or, for want of that, as recorded.
+
+    The last states of a cell that has no c are h alone.
+    """
     if not as_stated:
         chain = [*chain[:-1], replace(chain[-1], return_sequences=not recorded.last_only)]
     outputs: tuple[Array, ...] = (recorded.x,)
-    states: list[tuple[Array, Array]] = []
+    states: list[tuple[Array, ...]] = []
     for layer in chain:
         h0, c0 = recorded.initial(len(states), len(layer.cells)) or (None, None)
         result = run(layer, outputs[0], h0, c0, recorded.mask)  # type: ignore[arg-type]  # rows are a sequence of arrays
-        states += list(zip(result.h, result.c, strict=True))
+        states += list(zip(*filter(None, (result.h, result.c)), strict=True))
         outputs = result.outputs
     computed = {"y": outputs[0] if len(outputs) == 1 else np.stack(outputs)}
     return computed | ({} if recorded.hn is None else _states(states))
@@ -295,9 +299,8 @@ def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
     return computed | ({} if recorded.hn is None or not states else _states(pairs))
 
 
-def _states(states: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
-    h, c = zip(*states, strict=True)
-    return {"hn": np.stack(h), "cn": np.stack(c)}
+def _states(states: Sequence[tuple[Array, ...]]) -> dict[str, Array]:
+    return {name: np.stack(parts) for name, parts in zip(("hn", "cn"), zip(*states, strict=True), strict=False)}
 
 
 def modules_of(state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, nn.Module]:
@@ -371,7 +374,7 @@ def assert_same_model(found: Model, wanted: Model) -> None:
     """The same in every field, and bit for bit in every array."""
     assert_same_weights(found, wanted)
     for layer, other in zip(wanted.layers, found.layers, strict=True):
-        for field in fields(LSTM):
+        for field in fields(Recurrent):
             if field.name not in ("forward", "backward"):
                 assert getattr(other, field.name) == getattr(layer, field.name), f"{layer.name}.{field.name}"
         for cell, same in zip(layer.cells.values(), other.cells.values(), strict=True):

@@ -130,7 +130,7 @@ def test_what_is_left_out_is_listed(command: Command, arguments: list[str]) -> N
     left_out = lstm_convert.load(WEATHER).left_out
     answer = command(*arguments, WEATHER, *target)
     weights = [entry for entry in left_out if entry.purpose == "weight"]
-    assert "left out, part of no LSTM: 37 arrays" in answer.out
+    assert "left out, part of no recurrent layer: 33 arrays" in answer.out
     assert [f"  {entry.key} {entry.shape} {entry.dtype}" in answer.out for entry in weights] == [True] * 4
     assert f"  optimizer state: {len(left_out) - 4} arrays" in answer.out
     listed = command(*arguments, WEATHER, *target, "--json", *(["--force"] if target else [])).json["left_out"]

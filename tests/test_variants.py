@@ -37,7 +37,7 @@ from helpers import (
 )
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Gates, InvalidFile, Model, UnknownFormat, Unsupported
+from lstm_convert import LSTM, Activation, Gates, InvalidFile, LSTMCell, Model, UnknownFormat, Unsupported
 from lstm_convert.activations import named
 from lstm_convert.bundle import Bundle
 from lstm_convert.layout import Layout, Slot
@@ -311,7 +311,7 @@ def test_no_cell_is_forgotten() -> None:
         assert {path.name for path in folder.iterdir()} == beside | {p.name for p in CELLS if p.parent == folder}
 
 
-Mistake = Callable[[Cell], Cell]
+Mistake = Callable[[LSTMCell], LSTMCell]
 
 
 def reordered(order: list[int]) -> Mistake:
@@ -331,7 +331,7 @@ MISTAKES: dict[str, Mistake] = {
 }
 
 
-def differs(one: Cell, other: Cell) -> bool:
+def differs(one: LSTMCell, other: LSTMCell) -> bool:
     """Whether two cells are set otherwise, so that one must not compute the other's outputs; none is zeros."""
     arrays, others = one.arrays(), other.arrays()
     for name in {*arrays, *others}:
@@ -391,7 +391,7 @@ def test_every_kind_of_file_keeps_the_type_that_is_asked_for(ending: str, dtype:
 def test_a_weight_too_large_for_the_type_is_refused_and_named(tmp_path: Path) -> None:
     W = np.ones((4, 5, 3), np.float32)  # noqa: N806 (the field's own letter)
     W[2, 1, 0] = 1e5
-    model = Model((LSTM("lstm", Cell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
+    model = Model((LSTM("lstm", LSTMCell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
     with pytest.raises(InvalidFile, match="too large for float16") as refused:
         lstm_convert.save(model, tmp_path / "weights.pt", dtype="float16")
     assert refused.value.details == ("lstm (forward) W: the largest number is 1e+05",)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lstm_convert.activations import FUNCTIONS
-from lstm_convert.canonical import LSTM, Call, Feed, Network
+from lstm_convert.canonical import Call, Feed, Network, Recurrent
 from lstm_convert.export.names import attributes
 from lstm_convert.export.plan import Part
 from lstm_convert.export.recurrence import part_of
@@ -190,7 +190,7 @@ def feeds_of(call: Call) -> tuple[Feed, ...]:
     return (*call.inputs, *call.states, *([call.mask] if call.mask else []))
 
 
-def endings(layer: LSTM | None) -> list[str]:
+def endings(layer: Recurrent | None) -> list[str]:
     """Return for each output of a layer what ends its name."""
     if layer is None:
         return [""]

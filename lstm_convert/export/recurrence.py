@@ -7,7 +7,7 @@ What the source does around the cells, the last step, the order of reading, the 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import Recurrent
 from lstm_convert.export.expressions import Call, Expression
 from lstm_convert.export.forward import Size, Step, Value
 from lstm_convert.export.plan import Part
@@ -15,7 +15,7 @@ from lstm_convert.export.plan import Part
 _MERGED = {"sum": "{0} + {1}", "ave": "({0} + {1}) / 2", "mul": "{0} * {1}"}
 
 
-def part_of(layer: LSTM, name: str, *, masked: bool) -> Part:
+def part_of(layer: Recurrent, name: str, *, masked: bool) -> Part:
     """Return the submodule of a recurrent layer of a network.
 
     Args:
@@ -54,7 +54,7 @@ def recurrent(step: Step, part: Part) -> list[Value]:
     return _apart(step, part, layer, arguments) if part.apart else _together(step, part, layer, arguments)
 
 
-def _together(step: Step, part: Part, layer: LSTM, arguments: list[Expression]) -> list[Value]:
+def _together(step: Step, part: Part, layer: Recurrent, arguments: list[Expression]) -> list[Value]:
     """Write a layer whose module computes its one direction, or both, side by side."""
     called, shape = step.called(*arguments), step.x.shape[:2]
     states = _wants_states(step, layer)
@@ -85,7 +85,7 @@ def _together(step: Step, part: Part, layer: LSTM, arguments: list[Expression]) 
     return [*outputs, *(_states(step, part, layer) if states else [])]
 
 
-def _merged(step: Step, layer: LSTM, directions: tuple[str, str], shape: tuple[Size, ...]) -> list[Value]:
+def _merged(step: Step, layer: Recurrent, directions: tuple[str, str], shape: tuple[Size, ...]) -> list[Value]:
     if layer.merge is None:
         return [
             step.say(text, shape, (), "", target)
@@ -94,7 +94,7 @@ def _merged(step: Step, layer: LSTM, directions: tuple[str, str], shape: tuple[S
     return [step.say(_MERGED[layer.merge].format(*directions), shape)]
 
 
-def _apart(step: Step, part: Part, layer: LSTM, arguments: list[Expression]) -> list[Value]:
+def _apart(step: Step, part: Part, layer: Recurrent, arguments: list[Expression]) -> list[Value]:
     """Write a layer whose directions are modules of their own, in a class that joins them."""
     states = _wants_states(step, layer)
     pair = "(h_n, c_n)" if states else "_"
@@ -110,12 +110,12 @@ def _apart(step: Step, part: Part, layer: LSTM, arguments: list[Expression]) -> 
     return [*outputs, *(_states(step, part, layer) if states else [])]
 
 
-def _wants_states(step: Step, layer: LSTM) -> bool:
+def _wants_states(step: Step, layer: Recurrent) -> bool:
     own = 1 if layer.merge or layer.backward is None else 2
     return any(target != "_" for target in step.targets[own:])
 
 
-def _states(step: Step, part: Part, layer: LSTM) -> list[Value]:
+def _states(step: Step, part: Part, layer: Recurrent) -> list[Value]:
     """Write h and c of each direction as the source returns them, as far as anybody reads them."""
     own = 1 if layer.merge or layer.backward is None else 2
     batch = step.x.shape[0]
@@ -126,7 +126,7 @@ def _states(step: Step, part: Part, layer: LSTM) -> list[Value]:
     return values
 
 
-def _places(part: Part, layer: LSTM) -> Iterator[tuple[str, int]]:
+def _places(part: Part, layer: Recurrent) -> Iterator[tuple[str, int]]:
     """Yield the expression and the size of h and c of each direction."""
     starts = {"h_n": 0, "c_n": 0}
     for number, sizes in enumerate(part.sizes):
