@@ -53,6 +53,15 @@ def network_source(model: Model) -> str:
     return "\n".join([*_header(model), *imports(code), *state, "", "", code, ""])
 
 
+def network_usage(network: Network) -> str:
+    """Return how a network's written-out module is called."""
+    plan = NetworkPlan(network)
+    first = len(network.inputs)
+    steps = [feed.step for feed in network.outputs]
+    made = [plan.attributes[network.calls[step - first].layer] if step >= first else "output" for step in steps]
+    return f"{', '.join(made)} = model({', '.join(plan.parameters)})"
+
+
 def _header(model: Model) -> Iterator[str]:
     origin = model.provenance
     written = comment(origin.file) or "a model in memory"

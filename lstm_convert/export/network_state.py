@@ -37,8 +37,43 @@ def network_state(network: Network) -> dict[str, Array]:
             for cell, places in zip(layer.recurrent.cells.values(), recurrent_keys(plan, name), strict=True):
                 found |= {key: np.ascontiguousarray(arrays_of(cell)[array]) for array, key in places.items()}
         else:
-            found |= {f"{attribute}.{key}": np.ascontiguousarray(array) for key, array in _weights(layer)}
+            found |= layer_state(layer, attribute)
     return found
+
+
+def network_paths(network: Network) -> dict[str, str]:
+    """Return for each layer of a network the path of its submodule."""
+    return NetworkPlan(network).attributes
+
+
+def layer_state(layer: Layer, path: str) -> dict[str, Array]:
+    """Return the part of a state dict that a layer is which is not recurrent.
+
+    Args:
+        layer: the layer.
+        path: of its submodule.
+    """
+    return {f"{path}.{weight}": np.ascontiguousarray(array) for weight, array in _weights(layer)}
+
+
+def network_keys(network: Network) -> tuple[dict[str, list[dict[str, str]]], dict[str, dict[str, str]]]:
+    """Return where a state dict holds the arrays of a network.
+
+    Args:
+        network: the layers and their calls.
+
+    Returns:
+        For each recurrent layer, by its own name, the keys of each direction's arrays; for each other layer, the key
+        of each of its arrays.
+    """
+    plan = NetworkPlan(network)
+    recurrent = {plan.parts[name].layer.name: recurrent_keys(plan, name) for name in plan.parts}
+    others = {
+        name: {array: f"{plan.attributes[name]}.{weight}" for array, weight in keys_of(layer).items()}
+        for name, layer in network.layers.items()
+        if layer.recurrent is None
+    }
+    return recurrent, others
 
 
 def recurrent_keys(plan: NetworkPlan, name: str) -> list[dict[str, str]]:
@@ -57,8 +92,7 @@ def recurrent_keys(plan: NetworkPlan, name: str) -> list[dict[str, str]]:
 
 def keys_of(layer: Layer) -> dict[str, str]:
     """Return for each array of a layer that is not recurrent the name of its weight within the submodule."""
-    names = {array: weight for weight, array in _ARRAYS.get(layer.kind, {}).items()}
-    return {array: names[array] for array in layer.arrays}
+    return {array: weight for weight, array in _ARRAYS.get(layer.kind, {}).items() if array in layer.arrays}
 
 
 def filled(layer: Layer) -> list[str]:

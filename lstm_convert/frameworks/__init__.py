@@ -41,6 +41,7 @@ class WriteOptions:
         allow: what the target cannot state and the user takes over: `hard_sigmoid`, `mask`, `go_backwards`, `merge`.
         dtype: the type of number to round the weights to, or None.
         custom_layer: whether a layer that the framework does not have is written as source code of our own.
+        lstm_only: whether only the recurrent layers are written though the source tells the whole network.
     """
 
     extension: str = ""
@@ -49,6 +50,7 @@ class WriteOptions:
     allow: frozenset[str] = frozenset()
     dtype: str | None = None
     custom_layer: bool = False
+    lstm_only: bool = False
 
 
 def refuse_options(options: ReadOptions, kind: str) -> None:
