@@ -19,8 +19,8 @@ def random(*shape: int, seed: int = 0, low: float = -0.8) -> Array:
     return np.random.default_rng([seed, *shape]).uniform(low, 0.8, shape)
 
 
-def layer(kind: str, arrays: Mapping[str, Array] | None = None, *, name: str = "", step: bool = False, **options: Any) -> Layer:
-    return Layer(name or kind, kind, options, arrays or {}, each_step=step)
+def layer(kind: str, arrays: Mapping[str, Array] | None = None, *, name: str | None = None, step: bool = False, **options: Any) -> Layer:
+    return Layer(kind if name is None else name, kind, options, arrays or {}, each_step=step)
 
 
 def dense(inputs: int, units: int, activation: str = "linear", *, bias: bool = True, **more: Any) -> Layer:

@@ -1,5 +1,9 @@
 """Whole networks written out as PyTorch source, against the float64 reference of networks."""
 
+import ast
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +14,12 @@ import pytest
 import torch
 from exporting import COUNTER, HARD, Array, assert_formatted, cell, imported
 from networks import LINEAR, chain, conv, dense, embedding, layer, lstm, pool, random, recurrent, series, words
-from test_export import assert_trains, flat
+from test_export import flat
+from test_export_text import imports_of
 from torch import nn
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Call, Feed, Input, Layer, Model, Network
+from lstm_convert.canonical import LSTM, Call, Feed, Input, Layer, Model, Network, Provenance
 from lstm_convert.containers import source_pair
 from lstm_convert.export import network_source, network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions
@@ -304,3 +309,176 @@ def assert_like_reference(net: Network, model: nn.Module) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_computes_what_the_reference_computes(name: str, tmp_path: Path) -> None:
     assert_like_reference(NETWORKS[name], loaded(NETWORKS[name], tmp_path))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_torchscript_and_export_compute_the_same(name: str, tmp_path: Path) -> None:
+    model = loaded(NETWORKS[name], tmp_path)
+    given = tensors(NETWORKS[name])
+    expected = flat(model(*given))
+    torch.testing.assert_close(flat(torch.jit.script(model)(*given)), expected, rtol=0, atol=1e-12, equal_nan=True)
+    exported = torch.export.export(model, tuple(given)).module()
+    torch.testing.assert_close(flat(exported(*given)), expected, rtol=0, atol=1e-12, equal_nan=True)
+
+
+TRAINED = [name for name, net in NETWORKS.items() if any(key.endswith(("weight", "_l0")) for key in network_state(net))]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_it_trains(name: str, tmp_path: Path) -> None:
+    model = loaded(NETWORKS[name], tmp_path)
+    assert not model.training
+    before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
+    model.train()
+    loss = torch.stack([(leaf**2).nan_to_num().sum() for leaf in flat(model(*tensors(NETWORKS[name])))]).sum()
+    loss.backward()
+    torch.optim.SGD(model.parameters(), lr=1e-2).step()
+    moved = [key for key, weight in model.named_parameters() if not torch.equal(before[key], weight)]
+    assert moved
+    assert all(weight.requires_grad for key, weight in model.named_parameters() if key in moved)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_weights_are_its_whole_state_dict_in_its_order(name: str, tmp_path: Path) -> None:
+    net = NETWORKS[name]
+    model = loaded(net, tmp_path)
+    found, wanted = model.state_dict(), network_state(net)
+    assert list(found) == list(wanted)
+    for key, array in wanted.items():
+        assert_same_array(found[key].numpy(), array)
+
+
+def assert_same_array(found: Array, wanted: Array) -> None:
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+    assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_was_written_is_read_back(name: str, tmp_path: Path) -> None:
+    net = NETWORKS[name]
+    path = written(net, tmp_path)
+    with source_pair.opened(path) as contents:
+        assert adapter.recognises(contents)
+        model = adapter.read(contents, ReadOptions())
+        text = contents.document("source")
+    read = model.network
+    assert read is not None
+    assert (read.inputs, read.calls, read.outputs, read.joins) == (net.inputs, net.calls, net.outputs, net.joins)
+    assert list(read.layers) == list(net.layers)
+    for one, other in zip(read.layers.values(), net.layers.values(), strict=True):
+        assert (one.kind, dict(one.options), one.each_step) == (other.kind, dict(other.options), other.each_step)
+        assert list(one.arrays) == list(other.arrays)
+        for key, array in one.arrays.items():
+            assert_same_array(array, other.arrays[key])
+    given = network_inputs(net, 2)
+    for one_output, other_output in zip(run_network(read, given), run_network(net, given), strict=True):
+        assert np.array_equal(one_output, other_output, equal_nan=True)
+    assert network_source(model) == text
+
+
+def shown(text: str) -> dict[int, str]:
+    """The line of each comment that begins with a shape, and the shape."""
+    return {
+        number: found[1]
+        for number, line in enumerate(text.splitlines(), start=1)
+        if (found := re.search(r"# \((batch\b[^()]*)\)", line)) and "= " in line
+    }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_shape_in_a_comment_is_what_stands_there(name: str, tmp_path: Path) -> None:
+    path = written(NETWORKS[name], tmp_path)
+    module = imported(path)
+    model = module.load()
+    wanted = shown(path.read_text("utf-8"))
+    seen: dict[int, tuple[int, ...]] = {}
+    last: list[int] = []
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code is not type(model).forward.__code__:
+            return None
+        if event in ("line", "return") and last and last[-1] in wanted:
+            line = path.read_text("utf-8").splitlines()[last[-1] - 1].strip()
+            target = re.split(r"[ ,:]", line)[0].strip("(")
+            value = argument if line.startswith("return") else frame.f_locals.get(target)
+            if isinstance(value, torch.Tensor):
+                seen[last[-1]] = tuple(value.shape)
+        last.append(frame.f_lineno)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        model(*tensors(NETWORKS[name]))
+    finally:
+        sys.settrace(before)
+    for number, shape in seen.items():
+        sizes = wanted[number].split(", ")
+        assert len(sizes) == len(shape), (number, wanted[number], shape)
+        assert all(size == str(found) for size, found in zip(sizes, shape, strict=True) if size.isdigit())
+    assert seen or not wanted
+
+
+HOSTILE = [
+    "bi-lstm/1", "class", "é", "forward", "training", "", "1", '"""', "'''", "\\", 'x"); import os; os.abort(); ("',
+    "a\nimport os\nos.abort()\n", "\x00", "\u2028os.abort()", "{0}", "self", "Tensor", "nn", "torch", "F", "load",
+    "Model", "x", "mask", "output", "hard_sigmoid", "same_padding", "_", "T", "h_n", "entries", "x" * (1 << 21),
+    "y" * 300, "\ud800", "A" * 60, "A" * 61, "print", "None", "counts", "kept",
+]  # fmt: skip
+
+
+def hostile() -> Network:
+    """Branches whose names are all someone else's, merged at the end."""
+    inputs = [Input(name, (None, 3)) for name in HOSTILE]
+    layers = [dense(3, 3, "hard_sigmoid", name=name) for name in HOSTILE]
+    merge = layer("merge", form="add", axis=None, axes=None, normalize=False, name="add\n")
+    calls = [Call(name, (Feed(number),)) for number, name in enumerate(HOSTILE)]
+    calls.append(Call(merge.name, tuple(Feed(len(HOSTILE) + number) for number in range(len(HOSTILE)))))
+    return network(inputs, [*layers, merge], calls, [Feed(2 * len(HOSTILE)), Feed(len(HOSTILE))])
+
+
+def test_no_string_of_a_file_becomes_code(tmp_path: Path) -> None:
+    net = hostile()
+    model = Model((), network=net, provenance=Provenance('"""; import os', "\n", file='x"""\nimport os\nos.abort()'))
+    text = network_source(model)
+    assert len(text) < 100_000
+    assert imports_of(text) <= {"pathlib", "torch", "safetensors.torch", "torch.nn"}
+    assert "abort" not in {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(ast.parse(text))}
+    path = tmp_path / "hostile_network.py"
+    source_pair.write(path, adapter.write(model, OPTIONS))
+    assert_like_reference(net, imported(path).load())
+    with source_pair.opened(path) as contents:
+        read = adapter.read(contents, ReadOptions()).network
+    assert read is not None
+    assert list(read.layers) == list(net.layers)
+
+
+def wide(net: Network) -> Network:
+    """The same network under names that leave no room on a line."""
+    names = {name: f"{'A' * 60}{name}" for name in net.layers}
+    layers = {}
+    for name, each in net.layers.items():
+        lstm_layer = replace(each.recurrent, path=names[name]) if each.recurrent else None
+        layers[names[name]] = replace(each, name=names[name], recurrent=lstm_layer)
+    inputs = tuple(replace(given, name=f"{'B' * 60}{given.name}") for given in net.inputs)
+    return replace(net, inputs=inputs, layers=layers, calls=tuple(replace(call, layer=names[call.layer]) for call in net.calls))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_long_names_change_nothing(name: str, tmp_path: Path) -> None:
+    assert_like_reference(wide(GRAPHS[name]), loaded(wide(GRAPHS[name]), tmp_path))
+
+
+def test_ruff_and_mypy_find_nothing(tmp_path: Path) -> None:
+    for net in NETWORKS.values():
+        written(net, tmp_path)
+        written(wide(net), tmp_path)
+    (tmp_path / "hostile.py").write_text(network_source(Model((), network=hostile())), "utf-8")
+    paths = list(tmp_path.glob("*.py"))
+    assert_formatted(paths)
+    lines = [line for path in paths for line in path.read_text("utf-8").splitlines()]
+    assert not [line for line in lines if len(line) > 88]
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = true\n", "utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S603 (this very Python)
+    assert done.returncode == 0, done.stdout

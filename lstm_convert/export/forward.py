@@ -78,12 +78,17 @@ class Statement:
     expression: Expression
     comment: str = ""
 
-    def lines(self, before: str) -> Iterator[str]:
-        """Yield it in as few lines as fit, its comment behind it where that fits, else above it."""
-        behind = f"  # {self.comment}" if self.comment else ""
-        if len(f"{' ' * _INDENT}{before}{self.expression}{behind}") > LINE and behind:
+    def lines(self, before: str, after: str = "") -> Iterator[str]:
+        """Yield it in as few lines as fit, its comment behind it where that fits, else above it.
+
+        Args:
+            before: what stands in front of the expression.
+            after: what stands behind it.
+        """
+        behind = f"{after}  # {self.comment}" if self.comment else after
+        if len(f"{' ' * _INDENT}{before}{self.expression}{behind}") > LINE and self.comment:
             yield f"{' ' * _INDENT}# {self.comment}"
-            behind = ""
+            behind = after
         yield from lines(self.expression, before, behind, _INDENT)
 
     @property

@@ -62,17 +62,17 @@ def _extreme(step: Step, texts: list[str], shape: tuple[Size, ...], order: Seque
 
 def _product(step: Step, texts: list[str], shape: tuple[Size, ...]) -> Value:
     """Write the product of the numbers that count, zero where none does and all inputs have masks."""
-    value: Value | None = None
+    factors = []
     for text, mask in zip(texts, step.masks, strict=True):
-        factor = text
-        if mask:
-            step.say(f"{text}.masked_fill(~{mask}.unsqueeze(-1), 1.0)", shape, (), "masked steps do not count", "factor")
-            factor = "factor"
-        value = step.say(Operation("*", [value.text, factor]) if value else factor, shape)
+        factors.append(f"{text}.masked_fill(~{mask}.unsqueeze(-1), 1.0)" if mask else text)
+    value = step.say(factors[0], shape, (), "masked steps do not count")
+    for factor in factors[1:]:
+        counted = step.say(factor, shape, (), "masked steps do not count", "factor").text if factor not in texts else factor
+        value = step.say(Operation("*", [value.text, counted]), shape)
     if all(step.masks):
         step.say(Operation("|", [str(mask) for mask in step.masks]), shape[:2], (), "", "counts")
-        value = step.say(f"{step.targets[0]}.masked_fill(~counts.unsqueeze(-1), 0.0)", shape)
-    return value or step.x
+        value = step.say(f"{value.text}.masked_fill(~counts.unsqueeze(-1), 0.0)", shape)
+    return value
 
 
 def _masked_extreme(step: Step, function: str, texts: list[str], shape: tuple[Size, ...]) -> Value:
@@ -83,7 +83,7 @@ def _masked_extreme(step: Step, function: str, texts: list[str], shape: tuple[Si
         other, kept = text, value.text
         if mask:
             where = Call("torch.where", [f"{mask}.unsqueeze(-1)", text, value.text])
-            other = step.say(where, shape, (), "masked steps do not count", "other").text
+            other = step.say(where, shape, (), "masked steps do not count", "rest").text
         if counts:
             where = Call("torch.where", [f"{counts}.unsqueeze(-1)", value.text, other])
             kept = step.say(where, shape, (), "", "kept").text
@@ -104,7 +104,7 @@ def _dot(step: Step) -> Value:
         names.append(["b" if place == 0 else "d" if place == axis else next(free) for place in range(value.rank)])
     left = [letter for letters in names for letter in letters if letter not in "bd"]
     texts = []
-    for value, axis, name in zip(step.inputs, summed, ("one", "other"), strict=True):
+    for value, axis, name in zip(step.inputs, summed, ("unit", "other_unit"), strict=True):
         text = value.text
         if step.layer.options["normalize"]:
             unit = Call("F.normalize", [text, "2.0", str(value.axis(axis)), _SHORTEST])

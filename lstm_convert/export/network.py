@@ -25,7 +25,8 @@ from lstm_convert.masks import ALL, IN_TURN, Given, Joined, Made, Mask
 # What works on each entry along axis 1 as on all of them at once.
 _BY_ITSELF = ("activation", "dense", "embedding", "masking", "relu")
 _ENTRIES = "entries"
-_FREE = {1: ("time",), 2: ("time", "features"), 3: ("height", "width", "channels")}
+_FREE = ("time", "steps", "features")
+_FREE_OF_IMAGE = ("height", "width", "channels")
 _COUNTS = "true where a step counts"
 
 
@@ -90,9 +91,10 @@ class _Writer:
 
     def write(self) -> None:
         """Write all calls."""
+        images = any(layer.options.get("rank") == len("hw") and not layer.each_step for layer in self.network.layers.values())
         for place, (given, name) in enumerate(zip(self.network.inputs, self.plan.parameters, strict=True)):
             whole = given.dtype.startswith(("int", "uint"))
-            self.values[Feed(place)] = Value(name, ("batch", *_named(given.shape)), (), whole)
+            self.values[Feed(place)] = Value(name, ("batch", *_named(given.shape, images=images)), (), whole)
         for place in self.plan.order:
             self._call(place)
 
@@ -228,34 +230,35 @@ class _Writer:
 
     def _body(self, returned: Sequence[Value]) -> Iterator[str]:
         """Yield the statements; the last one returns where it makes the one output."""
-        last = self.statements[-1] if self.statements else None
-        for statement in self.statements[:-1]:
+        values = [value.arranged() for value in returned]
+        ends = list(_return(self.statements[-1], values[0])) if len(values) == 1 and self.statements else []
+        for statement in self.statements[:-1] if ends else self.statements:
             yield from statement.lines(f"{statement.target} = ")
-        if last is not None:
-            whole = len(returned) == 1 and last.target == returned[0].text and returned[0].arranged() == returned[0].text
-            if whole and last.typed:
-                yield from last.lines("return ")
-                return
-            if whole:
-                yield from last.lines("output: Tensor = ")
-                yield "        return output"
-                return
-            yield from last.lines(f"{last.target} = ")
-        if len(returned) > 1:
-            values = [value.arranged() for value in returned]
-            if len(f"        return {', '.join(values)}") <= LINE:
-                yield f"        return {', '.join(values)}"
-            else:
-                yield from expressions.Call("", values).lines("return ", indent=8)
-            return
-        yield f"        output: Tensor = {returned[0].arranged()}"
+        if ends:
+            yield from ends
+        elif len(values) > 1:
+            together = f"        return {', '.join(values)}"
+            yield from [together] if len(together) <= LINE else expressions.Call("", values).lines("return ", indent=8)
+        else:
+            sizes = replace(returned[0], order=tuple(range(returned[0].rank))).sizes
+            yield from Statement("output", values[0], sizes).lines("output: Tensor = ")
+            yield "        return output"
+
+
+def _return(last: Statement, wanted: str) -> Iterator[str]:
+    """Yield the last statement as one that returns what is wanted; nothing where it makes something else."""
+    if last.target == wanted and last.typed:
+        yield from last.lines("return ")
+    elif last.target in (wanted, f"{wanted}, _"):  # a type checker takes what a module returns for anything
+        yield from last.lines("output: Tensor = ", "" if last.target == wanted else "[0]")
         yield "        return output"
 
 
-def _named(shape: Sequence[int | None]) -> tuple[Size, ...]:
+def _named(shape: Sequence[int | None], *, images: bool) -> tuple[Size, ...]:
     """Return the sizes of an input with names for those that may be any."""
-    names = _FREE.get(len(shape), tuple(f"size_{axis}" for axis in range(1, len(shape) + 1)))
-    return tuple(name if size is None else size for size, name in zip(shape, names, strict=True))
+    names = _FREE_OF_IMAGE if images and len(shape) == len(_FREE_OF_IMAGE) else _FREE
+    rest = tuple(f"size_{axis}" for axis in range(len(names) + 1, len(shape) + 1))
+    return tuple(name if size is None else size for size, name in zip(shape, names + rest, strict=False))
 
 
 def _flat(shape: tuple[Size, ...]) -> tuple[Size, ...]:

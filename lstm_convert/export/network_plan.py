@@ -13,9 +13,9 @@ from lstm_convert.masks import ANY, Given, Joined, Made, Mask, mask_of_call, mas
 
 # What `forward` names by itself, and what the file does.
 _TAKEN = (
-    "F", "Model", "Path", "Tensor", "State", "States", "backward", "backwards", "backwards_mask", "c_n", "counts",
-    "entries", "factor", "forward", "h_n", "kept", "load", "load_file", "mask", "nn", "one", "other", "output",
-    "same_padding", "self", "share", "torch", "total", "x",
+    "F", "Model", "Path", "State", "Tensor", "backward", "backwards", "backwards_mask", "both", "c_n", "counts",
+    "entries", "factor", "forward", "h_n", "kept", "load", "load_file", "mask", "nn", "other_unit", "output", "rest",
+    "same_padding", "self", "share", "torch", "total", "unit", "x",
 )  # fmt: skip
 # Merges in which masked numbers may take no part.
 _EXTREMES_AND_PRODUCTS = ("maximum", "minimum", "multiply")

@@ -53,7 +53,7 @@ def layer_state(layer: Layer, path: str) -> dict[str, Array]:
         layer: the layer.
         path: of its submodule.
     """
-    return {f"{path}.{weight}": np.ascontiguousarray(array) for weight, array in _weights(layer)}
+    return {f"{path}.{weight}": np.asarray(array, order="C") for weight, array in _weights(layer)}
 
 
 def network_keys(network: Network) -> tuple[dict[str, list[dict[str, str]]], dict[str, dict[str, str]]]:

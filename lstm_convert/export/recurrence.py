@@ -62,14 +62,15 @@ def _together(step: Step, part: Part, layer: Recurrent, arguments: list[Expressi
     last = not layer.return_sequences
     h, c = ("h_n", "c_n") if states else ("h_n" if last and two else "_", "_")
     whole = (*shape, sum(cell.outputs for cell in layer.cells.values()))
-    sequence = "_" if last and two else step.targets[0] if step.targets[0] != "_" or layer.merge else "x"
+    sequence = "_" if last and two else step.targets[0] if layer.merge or not two else "both"
     pair = "_" if h == c == "_" else f"({h}, {c})"
     step.unpack(f"{sequence}, {pair}", called, whole if sequence != "_" else ())
     widths = [cell.outputs for cell in layer.cells.values()]
     steps: tuple[Size, ...] = shape[:1] if last else shape
     if not two:
-        note = "of the last step"
-        value = Value(sequence, whole) if not last else step.say(f"{sequence}[:, -1]", whole[:1] + whole[2:], (), note)
+        value = Value(sequence, whole)
+        if last and sequence != "_":
+            value = step.say(f"{sequence}[:, -1]", whole[:1] + whole[2:], (), "of the last step")
         return [value, *(_states(step, part, layer) if states else [])]
     directions = ("h_n[0]", "h_n[1]")
     if last and layer.merge == "concat":
@@ -79,8 +80,8 @@ def _together(step: Step, part: Part, layer: Recurrent, arguments: list[Expressi
         outputs = [Value(sequence, whole)]
     else:
         if not last:
-            step.unpack("forward, backward", f"{sequence}.chunk(2, -1)", (*steps, widths[0]), "each")
-            directions = ("forward", "backward")
+            directions = ("forward", "backward") if layer.merge else (step.targets[0], step.targets[1])
+            step.unpack(", ".join(directions), f"{sequence}.chunk(2, -1)", (*steps, widths[0]), "each")
         outputs = _merged(step, layer, directions, (*steps, widths[0]))
     return [*outputs, *(_states(step, part, layer) if states else [])]
 
