@@ -19,7 +19,9 @@ def random(*shape: int, seed: int = 0, low: float = -0.8) -> Array:
     return np.random.default_rng([seed, *shape]).uniform(low, 0.8, shape)
 
 
-def layer(kind: str, arrays: Mapping[str, Array] | None = None, *, name: str | None = None, step: bool = False, **options: Any) -> Layer:
+def layer(
+    kind: str, arrays: Mapping[str, Array] | None = None, *, name: str | None = None, step: bool = False, **options: Any
+) -> Layer:
     return Layer(kind if name is None else name, kind, options, arrays or {}, each_step=step)
 
 
@@ -46,7 +48,7 @@ def conv(inputs: int, filters: int, size: Sequence[int] = (3,), **options: Any) 
     bias = options.pop("bias", True)
     groups = options.get("groups", 1)
     arrays = {"kernel": random(filters, inputs // groups, *size)} | ({"bias": random(filters)} if bias else {})
-    defaults = {
+    defaults: dict[str, Any] = {
         "rank": rank, "strides": (1,) * rank, "padding": "valid", "dilation": (1,) * rank, "groups": 1,
         "channels": "last", "activation": LINEAR,
     }  # fmt: skip
@@ -55,7 +57,14 @@ def conv(inputs: int, filters: int, size: Sequence[int] = (3,), **options: Any) 
 
 def pool(form: str, size: Sequence[int] = (2,), **options: Any) -> Layer:
     rank = len(size)
-    defaults = {"rank": rank, "size": size, "strides": size, "padding": "valid", "channels": "last", "form": form}
+    defaults: dict[str, Any] = {
+        "rank": rank,
+        "size": size,
+        "strides": size,
+        "padding": "valid",
+        "channels": "last",
+        "form": form,
+    }
     return layer("pool", **(defaults | options))
 
 

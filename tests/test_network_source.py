@@ -57,10 +57,8 @@ def relu(max_value: float | None = None, negative_slope: float = 0.0, threshold:
 
 
 def global_pool(form: str, rank: int = 1, **options: Any) -> Layer:
-    return layer(
-        "global_pool",
-        **({"rank": rank, "form": form, "keepdims": False, "masked": True, "channels": "last"} | options),
-    )
+    settings: dict[str, Any] = {"rank": rank, "form": form, "keepdims": False, "masked": True, "channels": "last"}
+    return layer("global_pool", **(settings | options))
 
 
 def upsampling(*size: int, interpolation: str = "nearest") -> Layer:
@@ -188,14 +186,25 @@ CHAINS |= {f"training {each.name}": chain(series(), each, lstm()) for each in DR
 CHAINS |= {f"activation {name}": chain(series(), layer("activation", activation=named(name))) for name in FUNCTIONS}
 
 
-def network(inputs: Sequence[Input], layers: Sequence[Layer], calls: Sequence[Call], outputs: Sequence[Feed], joins: str = "all") -> Network:
+def network(
+    inputs: Sequence[Input], layers: Sequence[Layer], calls: Sequence[Call], outputs: Sequence[Feed], joins: str = "all"
+) -> Network:
     return Network(tuple(inputs), {each.name: each for each in layers}, tuple(calls), tuple(outputs), joins)
 
 
-def merged(form: str, *, masked: tuple[bool, ...] = (False, False), joins: str = "all", after: Layer | None = None, **options: Any) -> Network:
+def merged(
+    form: str,
+    *,
+    masked: tuple[bool, ...] = (False, False),
+    joins: str = "all",
+    after: Layer | None = None,
+    **options: Any,
+) -> Network:
     """Series that are masked or not, merged."""
     inputs = [Input(f"series {number}", (None, 3)) for number in range(len(masked))]
-    layers: list[Layer] = [layer("masking", value=0.5, name=f"masking_{number}") for number, each in enumerate(masked) if each]
+    layers: list[Layer] = [
+        layer("masking", value=0.5, name=f"masking_{number}") for number, each in enumerate(masked) if each
+    ]
     calls = [Call(f"masking_{number}", (Feed(number),)) for number, each in enumerate(masked) if each]
     made = {call.inputs[0].step: Feed(len(inputs) + place) for place, call in enumerate(calls)}
     settings = {"axis": None, "axes": None, "normalize": False} | options
@@ -205,7 +214,9 @@ def merged(form: str, *, masked: tuple[bool, ...] = (False, False), joins: str =
     return network(inputs, layers, calls, [Feed(len(inputs) + len(calls) - 1)], joins)
 
 
-def dot(first: tuple[int, ...], second: tuple[int, ...], axes: Any, *, normalize: bool = False) -> Network:
+def dot(
+    first: tuple[int | None, ...], second: tuple[int | None, ...], axes: Any, *, normalize: bool = False
+) -> Network:
     inputs = [Input("one", first), Input("other", second)]
     merge = layer("merge", form="dot", axis=None, axes=axes, normalize=normalize)
     return network(inputs, [merge], [Call("merge", (Feed(0), Feed(1)))], [Feed(2)])
@@ -461,7 +472,9 @@ def wide(net: Network) -> Network:
         lstm_layer = replace(each.recurrent, path=names[name]) if each.recurrent else None
         layers[names[name]] = replace(each, name=names[name], recurrent=lstm_layer)
     inputs = tuple(replace(given, name=f"{'B' * 60}{given.name}") for given in net.inputs)
-    return replace(net, inputs=inputs, layers=layers, calls=tuple(replace(call, layer=names[call.layer]) for call in net.calls))
+    return replace(
+        net, inputs=inputs, layers=layers, calls=tuple(replace(call, layer=names[call.layer]) for call in net.calls)
+    )
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -17,14 +17,16 @@ class Call:
         function: what is called; empty for a list.
         arguments: its arguments.
         brackets: what stands around them.
+        method: what is called of its result.
     """
 
     function: str
     arguments: Sequence[Expression]
     brackets: str = "()"
+    method: str = ""
 
     def __str__(self) -> str:
-        return f"{self.function}{self.brackets[0]}{', '.join(map(str, self.arguments))}{self.brackets[1]}"
+        return f"{self.function}{self.brackets[0]}{', '.join(map(str, self.arguments))}{self.brackets[1]}{self.method}"
 
     def lines(self, before: str = "", after: str = "", indent: int = 0) -> Iterator[str]:
         """Yield the call in as few lines as fit, broken where ruff breaks it.
@@ -45,7 +47,7 @@ class Call:
         else:
             for argument in self.arguments:
                 yield from lines(argument, "", ",", inner)
-        yield f"{margin}{self.brackets[1]}{after}"
+        yield f"{margin}{self.brackets[1]}{self.method}{after}"
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,19 @@ class Operation:
         return f" {self.operator} ".join(self.terms)
 
     def lines(self, before: str = "", after: str = "", indent: int = 0) -> Iterator[str]:
-        """Yield the operation in as few lines as fit, as `Call.lines`."""
-        margin, inner = " " * indent, " " * (indent + 4)
+        """Yield the operation in as few lines as fit, as `Call.lines`; in brackets unless it is an argument."""
+        argument = not before
+        margin, inner = " " * indent, " " * (indent if argument else indent + 4)
         if len(f"{margin}{before}{self}{after}") <= LINE:
             yield f"{margin}{before}{self}{after}"
             return
+        broken = [self.terms[0], *(f"{self.operator} {term}" for term in self.terms[1:])]
+        if argument:
+            yield from (f"{inner}{line}" for line in broken[:-1])
+            yield f"{inner}{broken[-1]}{after}"
+            return
         yield f"{margin}{before}("
-        if len(f"{inner}{self}") <= LINE:
-            yield f"{inner}{self}"
-        else:
-            yield f"{inner}{self.terms[0]}"
-            yield from (f"{inner}{self.operator} {term}" for term in self.terms[1:])
+        yield from (f"{inner}{line}" for line in ([str(self)] if len(f"{inner}{self}") <= LINE else broken))
         yield f"{margin}){after}"
 
 

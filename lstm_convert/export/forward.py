@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lstm_convert.canonical import Activation, Layer
 from lstm_convert.export.classes import Classes
-from lstm_convert.export.expressions import Call, Expression, Operation, lines
+from lstm_convert.export.expressions import Call, Expression, lines
 from lstm_convert.export.templates import LINE, number
 
 Size = int | str  # a string names what only the input says: time
@@ -53,7 +53,7 @@ class Value:
         return self.order.index(axis % self.rank)
 
     def arranged(self, order: Sequence[int] = ()) -> str:
-        """Return the expression of the same tensor with its axes in an order, that of the source where none is given."""
+        """Return the expression of the tensor with its axes in an order, that of the source where none is given."""
         order = tuple(order) or tuple(range(self.rank))
         moved = [self.order.index(axis) for axis in order]
         swapped = [axis for axis, source in enumerate(moved) if axis != source]
@@ -175,5 +175,3 @@ class Step:
     def called(self, *arguments: Expression) -> Call:
         """Return the call of the layer's submodule."""
         return Call(f"self.{self.name}", arguments)
-
-

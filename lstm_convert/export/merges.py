@@ -47,7 +47,9 @@ def _concatenated(step: Step, order: Sequence[int]) -> Value:
     shape = [joined if place == axis else size for place, size in enumerate(step.x.shape)]
     place = order.index(axis) if order else axis
     texts = Call("", [value.arranged(order) for value in step.inputs], "[]")
-    return step.say(Call("torch.cat", [texts, str(place - step.x.rank if place == step.x.rank - 1 else place)]), shape, order)
+    return step.say(
+        Call("torch.cat", [texts, str(place - step.x.rank if place == step.x.rank - 1 else place)]), shape, order
+    )
 
 
 def _extreme(step: Step, texts: list[str], shape: tuple[Size, ...], order: Sequence[int]) -> Value:
@@ -62,17 +64,19 @@ def _extreme(step: Step, texts: list[str], shape: tuple[Size, ...], order: Seque
 
 def _product(step: Step, texts: list[str], shape: tuple[Size, ...]) -> Value:
     """Write the product of the numbers that count, zero where none does and all inputs have masks."""
-    factors = []
+    note = "masked steps do not count"
+    value: Value | None = None
     for text, mask in zip(texts, step.masks, strict=True):
-        factors.append(f"{text}.masked_fill(~{mask}.unsqueeze(-1), 1.0)" if mask else text)
-    value = step.say(factors[0], shape, (), "masked steps do not count")
-    for factor in factors[1:]:
-        counted = step.say(factor, shape, (), "masked steps do not count", "factor").text if factor not in texts else factor
-        value = step.say(Operation("*", [value.text, counted]), shape)
+        counted = Call(f"{text}.masked_fill", [f"~{mask}.unsqueeze(-1)", "1.0"]) if mask else text
+        if value is None:
+            value = step.say(counted, shape, (), note if mask else "")
+            continue
+        factor = step.say(counted, shape, (), note, "factor").text if mask else text
+        value = step.say(Operation("*", [value.text, factor]), shape)
     if all(step.masks):
         step.say(Operation("|", [str(mask) for mask in step.masks]), shape[:2], (), "", "counts")
-        value = step.say(f"{value.text}.masked_fill(~counts.unsqueeze(-1), 0.0)", shape)
-    return value
+        value = step.say(f"{step.targets[0]}.masked_fill(~counts.unsqueeze(-1), 0.0)", shape)
+    return value or step.x
 
 
 def _masked_extreme(step: Step, function: str, texts: list[str], shape: tuple[Size, ...]) -> Value:
@@ -110,8 +114,15 @@ def _dot(step: Step) -> Value:
             unit = Call("F.normalize", [text, "2.0", str(value.axis(axis)), _SHORTEST])
             text = step.say(unit, value.shape, value.order, "of length 1", name).text
         texts.append(text)
-    read = ",".join("".join(letters[axis] for axis in value.order) for letters, value in zip(names, step.inputs, strict=True))
-    sizes = [size for value, axis in zip(step.inputs, summed, strict=True) for place, size in enumerate(value.shape) if place not in (0, axis)]
+    read = ",".join(
+        "".join(letters[axis] for axis in value.order) for letters, value in zip(names, step.inputs, strict=True)
+    )
+    sizes = [
+        size
+        for value, axis in zip(step.inputs, summed, strict=True)
+        for place, size in enumerate(value.shape)
+        if place not in (0, axis)
+    ]
     product = Call("torch.einsum", [f'"{read}->b{"".join(left)}"', *texts])
     if left:
         return step.say(product, (one.shape[0], *sizes))
@@ -130,4 +141,5 @@ def _of_rank(shape: tuple[Size, ...], rank: int) -> tuple[Size, ...]:
 def _broadcast(sizes: tuple[Size, ...]) -> Size:
     known = [size for size in sizes if isinstance(size, int) and size != 1]
     named = [size for size in sizes if isinstance(size, str)]
-    return [*known, *named, 1][0]
+    larger: list[Size] = [*known, *named]
+    return larger[0] if larger else 1

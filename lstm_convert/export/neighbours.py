@@ -4,14 +4,13 @@ Each function writes the statements of one call, says in `Step.module` how the s
 and returns what the call makes.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from lstm_convert.canonical import Layer
 from lstm_convert.errors import Unsupported
-from lstm_convert.export.expressions import Call
-from lstm_convert.export.forward import OVER_UNITS, Size, Step, Value
+from lstm_convert.export.expressions import Call, Operation
+from lstm_convert.export.forward import OVER_UNITS, Step, Value
 from lstm_convert.export.merges import merge
 from lstm_convert.export.reshaping import (
     cropping,
@@ -111,7 +110,7 @@ def layer_norm(step: Step) -> Value:
 def masking(step: Step) -> Value:
     """Write what becomes of steps that are masked: zeros. The mask itself is there already."""
     x = step.x
-    return step.say(f"{x.arranged()} * {step.mask}.unsqueeze(-1)", x.shape, (), "masked steps are zero")
+    return step.say(Operation("*", [x.arranged(), f"{step.mask}.unsqueeze(-1)"]), x.shape, (), "masked steps are zero")
 
 
 def prelu(step: Step) -> Value:
@@ -157,8 +156,8 @@ def softmax(step: Step) -> Value:
     if isinstance(axis, int):
         over = x.axis(axis)
         return step.say(Call("torch.softmax", [x.text, str(-1 if over == x.rank - 1 else over)]), x.shape, x.order)
-    over = tuple(sorted(x.axis(each) for each in axis))
-    step.say(Call(f"{x.text}.logsumexp", [str(over), "keepdim=True"]), [1] * x.rank, (), "of all of them", "total")
+    several = tuple(sorted(x.axis(each) for each in axis))
+    step.say(Call(f"{x.text}.logsumexp", [str(several), "keepdim=True"]), [1] * x.rank, (), "of all of them", "total")
     return step.say(f"torch.exp({x.text} - total)", x.shape, x.order)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def same_padding(size: int, window: int, stride: int, dilation: int) -> list[int]:
-    """Return what padding "same" puts before and after: Keras puts what is uneven after."""
+    """Return what "same" pads before and after: Keras puts what is uneven after."""
     reach = (window - 1) * dilation
     covered = (size + stride - 1) // stride * stride - stride + reach + 1
     total = max(covered - size, 0)

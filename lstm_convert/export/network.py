@@ -91,7 +91,9 @@ class _Writer:
 
     def write(self) -> None:
         """Write all calls."""
-        images = any(layer.options.get("rank") == len("hw") and not layer.each_step for layer in self.network.layers.values())
+        images = any(
+            layer.options.get("rank") == len("hw") and not layer.each_step for layer in self.network.layers.values()
+        )
         for place, (given, name) in enumerate(zip(self.network.inputs, self.plan.parameters, strict=True)):
             whole = given.dtype.startswith(("int", "uint"))
             self.values[Feed(place)] = Value(name, ("batch", *_named(given.shape, images=images)), (), whole)
@@ -183,11 +185,12 @@ class _Writer:
         for name, layer in self.network.layers.items():
             if name in self.modules:
                 attribute = self.plan.attributes[name]
-                if attribute != name:
+                if attribute != name and comment(name):
                     yield f"        # {comment(name)}"
                 yield from self.modules[name].lines(f"self.{attribute} = ", indent=8)
                 for weight in filled(layer):
-                    yield f"        self.{attribute}.{weight}.requires_grad_(False)  # the source has none"
+                    yield f"        # The source has no {weight}."
+                    yield from expressions.Call(f"self.{attribute}.{weight}.requires_grad_", ["False"]).lines(indent=8)
         yield ""
         returned = [self.values[feed] for feed in self.network.outputs]
         kind = "Tensor" if len(returned) == 1 else f"tuple[{', '.join(['Tensor'] * len(returned))}]"
@@ -201,7 +204,10 @@ class _Writer:
         outputs = [self.values[feed] for feed in self.network.outputs]
         names = [self.plan.attributes.get(self._layer_of(feed), "") for feed in self.network.outputs]
         taken = [f"{value.text} {value.sizes}" for value in inputs]
-        made = [f"{name} {replace(value, order=tuple(range(value.rank))).sizes}".strip() for name, value in zip(names, outputs, strict=True)]
+        made = [
+            f"{name} {replace(value, order=tuple(range(value.rank))).sizes}".strip()
+            for name, value in zip(names, outputs, strict=True)
+        ]
         stateful = [
             self.plan.attributes[name]
             for name, layer in self.network.layers.items()

@@ -1,6 +1,6 @@
 """What is to be written for a network: names, the order of its calls, its recurrent submodules, the masks it needs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -206,5 +206,3 @@ def _with_parts(mask: Mask | None) -> Iterator[Mask]:
             yield from _with_parts(part)
     if mask is not None:
         yield mask
-
-

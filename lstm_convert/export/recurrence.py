@@ -26,8 +26,7 @@ def part_of(layer: Recurrent, name: str, *, masked: bool) -> Part:
     part = Part(replace(layer, masked_by="mask" if masked else None), name)
     if part.apart:
         return part
-    bare = {"return_sequences": True, "go_backwards": False, "merge": "concat"}
-    return Part(replace(part.layer, **bare), name)
+    return Part(replace(part.layer, return_sequences=True, go_backwards=False, merge="concat"), name)
 
 
 def recurrent(step: Step, part: Part) -> list[Value]:
@@ -50,7 +49,7 @@ def recurrent(step: Step, part: Part) -> list[Value]:
             step.say(f"{step.mask}.flip(1)", step.x.shape[:2], (), "", "backwards_mask")
     mask = "backwards_mask" if step.mask and layer.go_backwards and not part.apart else step.mask
     state = [_state(step, part)] if step.states else []
-    arguments = [x, *state, *([f"mask={mask}"] if mask else [])]
+    arguments: list[Expression] = [x, *state, *([f"mask={mask}"] if mask else [])]
     return _apart(step, part, layer, arguments) if part.apart else _together(step, part, layer, arguments)
 
 
@@ -88,10 +87,7 @@ def _together(step: Step, part: Part, layer: Recurrent, arguments: list[Expressi
 
 def _merged(step: Step, layer: Recurrent, directions: tuple[str, str], shape: tuple[Size, ...]) -> list[Value]:
     if layer.merge is None:
-        return [
-            step.say(text, shape, (), "", target)
-            for text, target in zip(directions, step.targets, strict=False)
-        ]
+        return [step.say(text, shape, (), "", target) for text, target in zip(directions, step.targets, strict=False)]
     return [step.say(_MERGED[layer.merge].format(*directions), shape)]
 
 
@@ -103,7 +99,13 @@ def _apart(step: Step, part: Part, layer: Recurrent, arguments: list[Expression]
     if layer.merge is None:
         first, second = step.targets[:2]
         width = (layer.forward.outputs, layer.cells["backward"].outputs)
-        step.unpack(f"({first}, {second}), {pair}", step.called(*arguments), (*shape, width[0]), "each")
+        step.unpack(f"both, {pair}", step.called(*arguments), ())
+        step.unpack(
+            f"{first}, {second}",
+            "both",
+            (*shape, width[0]),
+            "each" if width[0] == width[1] else f"and ({', '.join(map(str, (*shape, width[1])))})",
+        )
         outputs = [Value(target, (*shape, size)) for target, size in zip((first, second), width, strict=True)]
     else:
         step.unpack(f"{step.targets[0]}, {pair}", step.called(*arguments), (*shape, part.width))
@@ -120,14 +122,14 @@ def _states(step: Step, part: Part, layer: Recurrent) -> list[Value]:
     """Write h and c of each direction as the source returns them, as far as anybody reads them."""
     own = 1 if layer.merge or layer.backward is None else 2
     batch = step.x.shape[0]
-    places = list(_places(part, layer))
+    places = list(_places(part))
     values = []
     for target, (text, size) in zip(step.targets[own:], places, strict=False):
         values.append(Value("_", (batch, size)) if target == "_" else step.say(text, (batch, size), (), "", target))
     return values
 
 
-def _places(part: Part, layer: Recurrent) -> Iterator[tuple[str, int]]:
+def _places(part: Part) -> Iterator[tuple[str, int]]:
     """Yield the expression and the size of h and c of each direction."""
     starts = {"h_n": 0, "c_n": 0}
     for number, sizes in enumerate(part.sizes):
@@ -140,14 +142,13 @@ def _places(part: Part, layer: Recurrent) -> Iterator[tuple[str, int]]:
 def _state(step: Step, part: Part) -> Call:
     """Return the states that a layer starts from, as its module takes them."""
     texts = [value.arranged() for value in step.states]
-    joined = []
+    joined: list[Expression] = []
     for of_kind in (texts[0::2], texts[1::2]):
+        together = Call("", of_kind, "[]")
         if len(of_kind) == 1:
             joined.append(f"{of_kind[0]}.unsqueeze(0)")
+        elif part.alike:
+            joined.append(Call("torch.stack", [together]))
         else:
-            joined.append(
-                f"torch.stack([{', '.join(of_kind)}])"
-                if part.alike
-                else f"torch.cat([{', '.join(of_kind)}], -1).unsqueeze(0)"
-            )
+            joined.append(Call("torch.cat", [together, "-1"], method=".unsqueeze(0)"))
     return Call("", joined)

@@ -85,12 +85,18 @@ def upsampling(step: Step) -> Value:
     x, factors = step.x, step.layer.options["size"]
     over, channel = axes(step.layer)
     scale = dict(zip(over, factors, strict=True))
-    shape = [size * scale.get(axis, 1) if isinstance(size, int) else _times(size, scale.get(axis, 1)) for axis, size in enumerate(x.shape)]
+    shape = [
+        size * scale.get(axis, 1) if isinstance(size, int) else _times(size, scale.get(axis, 1))
+        for axis, size in enumerate(x.shape)
+    ]
     if step.layer.options["interpolation"] == "nearest":
         value = step.say(x.text, x.shape, x.order) if not any(factor > 1 for factor in factors) else x
         for axis, factor in scale.items():
             if factor > 1:
-                sizes = [size if place > axis else made for place, (size, made) in enumerate(zip(x.shape, shape, strict=True))]
+                sizes = [
+                    size if place > axis else made
+                    for place, (size, made) in enumerate(zip(x.shape, shape, strict=True))
+                ]
                 value = step.say(f"{value.text}.repeat_interleave({factor}, {x.axis(axis)})", sizes, x.order)
         return value
     order = (0, channel, *over)

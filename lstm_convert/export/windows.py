@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lstm_convert.canonical import Layer
-from lstm_convert.export.expressions import Call, Expression
+from lstm_convert.export.expressions import Call, Expression, Operation
 from lstm_convert.export.forward import OVER_UNITS, Size, Step, Value
 
 # What an unknown size is called once a window went over it.
@@ -39,7 +39,7 @@ class Window:
         alike = self.padding == "same" and even and set(self.strides) == {1}
         return one_or_all([reach // 2 for reach in self.reaches]) if alike else 0
 
-    def amounts(self, x: Value) -> str:
+    def amounts(self, x: Value) -> Expression:
         """Return what F.pad is given for an input, empty where it is not needed.
 
         The amounts of the last axis come first.
@@ -49,12 +49,11 @@ class Window:
         if self.padding == "same" and any(
             isinstance(x.shape[axis], str) and stride > 1 for axis, stride in zip(self.axes, self.strides, strict=True)
         ):
-            return " + ".join(
-                f"same_padding({_length(x, axis)}, {size}, {stride}, {apart})"
-                for axis, size, stride, apart in [
-                    *zip(self.axes, self.size, self.strides, self.dilation, strict=True)
-                ][::-1]
-            )
+            settings = [*zip(self.axes, self.size, self.strides, self.dilation, strict=True)][::-1]
+            found = [
+                f"same_padding({_length(x, axis)}, {size}, {stride}, {apart})" for axis, size, stride, apart in settings
+            ]
+            return Operation("+", found) if found[1:] else found[0]
         pairs = [self._amount(x.shape[axis], place) for place, axis in enumerate(self.axes)]
         return f"({', '.join(f'{before}, {after}' for before, after in pairs[::-1])})" if any(map(any, pairs)) else ""
 
@@ -140,8 +139,8 @@ def pool(step: Step) -> Value:
     if average and window.amounts(step.x):
         ones = step.called(_padded(step, window, f"torch.ones_like({x})"))
         step.say(ones, shape, window.order, "the share of a window that is no padding", "share")
-        mean = f"{step.called(_padded(step, window, x))} / share"
-        return step.say(mean, shape, window.order)
+        mean = step.say(step.called(_padded(step, window, x)), shape, window.order)
+        return step.say(f"{mean.text} / share", shape, window.order)
     filler = () if average else ('value=float("-inf")',)
     return step.say(step.called(_padded(step, window, x, *filler)), shape, window.order, _note(step, window))
 
@@ -158,18 +157,20 @@ def global_pool(step: Step) -> Value:
         order = (0, *over, channel)
         kept = order if keep else ()
         step.say(f"{step.mask}.unsqueeze(-1)", (*step.x.shape[:2], 1), (), "what counts", "counts")
-        step.say(f"{step.x.arranged(order)} * counts", step.x.shape, order)
+        step.say(Operation("*", [step.x.arranged(order), "counts"]), step.x.shape, order)
         last = ", ".join(["1", *keep])
         return step.say(f"{step.targets[0]}.sum({last}) / counts.sum({last})", shape, kept, "masked steps left out")
     places = sorted(step.x.axis(axis) for axis in over)
     function = "amax" if options["form"] == "max" else "mean"
-    pooled = Call(f"{step.x.text}.{function}", [str(one_or_all(places)) if len(places) == 1 else str(tuple(places)), *keep])
+    pooled = Call(
+        f"{step.x.text}.{function}", [str(one_or_all(places)) if len(places) == 1 else str(tuple(places)), *keep]
+    )
     return step.say(pooled, shape, step.x.order if keep else ())
 
 
 def _padded(step: Step, window: Window, x: str, *filler: str) -> Expression:
     amounts = window.amounts(step.x)
-    if amounts.startswith("same"):
+    if "same_padding" in str(amounts):
         step.classes.helper("same_padding")
     return Call("F.pad", [x, amounts, *filler]) if amounts else x
 

@@ -63,9 +63,7 @@ def network_from_json(
         LayoutMismatch: an array or option is missing or not its layer's.
         KeyError, TypeError, AttributeError, ValueError: the document is damaged; whoever reads the file says so.
     """
-    inputs = tuple(
-        Input(str(each["name"]), _sizes(each["shape"]), str(each["dtype"])) for each in said["inputs"]
-    )
+    inputs = tuple(Input(str(each["name"]), _sizes(each["shape"]), str(each["dtype"])) for each in said["inputs"])
     layers = [_layer(each, recurrent, read) for each in said["layers"]]
     calls = tuple(
         Call(

@@ -165,9 +165,10 @@ def _cell(contents: Contents, kind: type[Cell], said: Mapping[str, Any]) -> Cell
         raise LayoutMismatch("weights are missing", [f"{key}: found nothing" for key in missing])
     arrays = {name: _array(contents, key) for name, key in said["keys"].items()}
     cell = cell_of(arrays)
-    biases = {name: None for name in _BIASES if name not in said["biases"]}
-    peephole = {"peephole": arrays["peephole"]} if "peephole" in arrays else {}
-    return replace(cell, **biases, **peephole, **document.cell_options(kind, said))
+    kept: dict[str, Any] = {name: None for name in _BIASES if name not in said["biases"]}
+    if "peephole" in arrays:
+        kept["peephole"] = arrays["peephole"]
+    return replace(cell, **kept, **document.cell_options(kind, said))
 
 
 def _array(contents: Contents, key: str) -> Array:
