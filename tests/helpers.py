@@ -203,7 +203,9 @@ def chains(layers: Iterable[Recurrent]) -> dict[str, list[Recurrent]]:
 
 def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[tuple[Recorded, list[Recurrent]]]:
     """Each recorded layer with the layers that were read for it: by name, else the first of its sizes."""
-    found = chains(model.layers)
+    # Beside the LSTMs, the first fixtures recorded no recurrent layer.
+    paths = {layer.path for layer in recorded}
+    found = {path: chain for path, chain in chains(model.layers).items() if path in paths or chain[0].kind == "LSTM"}
     if named:
         assert set(found) == {layer.path for layer in recorded}
         return [(layer, found[layer.path]) for layer in recorded]
@@ -244,33 +246,36 @@ def run_reference(chain: Sequence[Recurrent], recorded: Recorded, *, as_stated: 
 
 
 def run_torch(chain: Sequence[nn.Module], recorded: Recorded) -> dict[str, Array]:
-    """What nn.LSTM or nn.LSTMCell modules compute, one after the other."""
+    """What PyTorch's recurrent modules compute, one after the other."""
     x = torch.from_numpy(recorded.x)
-    states: list[tuple[Array, Array]] = []
+    states: list[tuple[Array, ...]] = []
     with torch.no_grad():
         for module in chain:
-            rows = 1 if isinstance(module, nn.LSTMCell) else module.num_layers * (1 + module.bidirectional)
-            given = recorded.initial(len(states), rows)
-            start = tuple(torch.from_numpy(state) for state in given) if given else None
-            x, h, c = _steps(module, x, start) if isinstance(module, nn.LSTMCell) else _sequence(module, x, start)
-            states += list(zip(h.numpy(), c.numpy(), strict=True))
-    last = np.concatenate([h for h, _ in states[-(1 + getattr(chain[-1], "bidirectional", False)) :]], axis=-1)
+            cell = isinstance(module, nn.RNNCellBase)
+            rows = 1 if cell else module.num_layers * (1 + module.bidirectional)
+            given = recorded.initial(len(states), rows) or np.zeros(
+                (2, rows, len(x), module.hidden_size), x.numpy().dtype
+            )
+            start = [torch.from_numpy(state) for state in given][: 1 + isinstance(module, nn.LSTM | nn.LSTMCell)]
+            x, last_states = _steps(module, x, start) if cell else _sequence(module, x, start)
+            states += list(zip(*(state.numpy() for state in last_states), strict=True))
+    last = np.concatenate([h for h, *_ in states[-(1 + getattr(chain[-1], "bidirectional", False)) :]], axis=-1)
     computed = {"y": last if recorded.last_only else x.numpy()}
     return computed | ({} if recorded.hn is None else _states(states))
 
 
-def _sequence(module: nn.Module, x: Any, start: Any) -> tuple[Any, Any, Any]:
-    y, (h, c) = module(x, start)
-    return y, h, c
+def _sequence(module: nn.Module, x: Any, start: list[Any]) -> tuple[Any, Any]:
+    y, last = module(x, tuple(start) if len(start) > 1 else start[0])
+    return y, last if len(start) > 1 else [last]
 
 
-def _steps(cell: nn.LSTMCell, x: Any, start: Any) -> tuple[Any, Any, Any]:
-    h, c = (state[0] for state in start) if start else torch.zeros(2, len(x), cell.hidden_size, dtype=x.dtype)
+def _steps(cell: nn.Module, x: Any, start: list[Any]) -> tuple[Any, Any]:
+    states = [state[0] for state in start]
     outputs = []
     for step in x.unbind(1):
-        h, c = cell(step, (h, c))
-        outputs.append(h)
-    return torch.stack(outputs, 1), h[None], c[None]
+        states = list(cell(step, tuple(states))) if len(states) > 1 else [cell(step, states[0])]
+        outputs.append(states[0])
+    return torch.stack(outputs, 1), [state[None] for state in states]
 
 
 def keras_name(name: str) -> str:
@@ -286,7 +291,10 @@ def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
     for layer in chain:
         rows = 2 if hasattr(layer, "backward_layer") else 1
         given = recorded.initial(row, rows)
-        start = [array for pair in zip(*given, strict=True) for array in pair] if given else None
+        inner = type(getattr(layer, "forward_layer", layer)).__name__
+        two = inner in ("LSTM", "RNN")  # states, of which others have one
+        pairs = zip(*given, strict=True) if given else []
+        start = [array for pair in pairs for array in pair[: 1 + two]] if given else None
         row += rows
         mask = {} if recorded.mask is None else {"mask": recorded.mask}
         result = layer(outputs[0], initial_state=start, **mask)
@@ -295,8 +303,8 @@ def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
         outputs, states = outputs[:count], outputs[count:]
     assert not (recorded.last_only and np.ndim(outputs[0]) == 3), "a layer that was recorded with its last step alone"
     computed = {"y": np.asarray(outputs[0]) if len(outputs) == 1 else np.stack([np.asarray(y) for y in outputs])}
-    pairs = [(np.asarray(h), np.asarray(c)) for h, c in zip(states[::2], states[1::2], strict=True)]
-    return computed | ({} if recorded.hn is None or not states else _states(pairs))
+    last = [(np.asarray(h), np.asarray(c)) for h, c in zip(states[::2], states[1::2], strict=True)]
+    return computed | ({} if recorded.hn is None or not states else _states(last))
 
 
 def _states(states: Sequence[tuple[Array, ...]]) -> dict[str, Array]:
@@ -310,16 +318,17 @@ def modules_of(state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.flo
         own = {key.rpartition(".")[2]: tensor for key, tensor in state.items() if key.rpartition(".")[0] == path}
         cell = "weight_ih" in own
         kernel = own["weight_ih" if cell else "weight_ih_l0"]
-        sizes = (kernel.shape[1], kernel.shape[0] // 4)
+        gates = 4 if "weight_hr_l0" in own else len(kernel) // own["weight_hh" if cell else "weight_hh_l0"].shape[1]
+        sizes, kind = (kernel.shape[1], kernel.shape[0] // gates), {4: "LSTM", 3: "GRU", 1: "RNN"}[gates]
         if cell:
-            module: nn.Module = nn.LSTMCell(*sizes, bias="bias_ih" in own, dtype=dtype)
+            module: nn.Module = getattr(nn, f"{kind}Cell")(*sizes, bias="bias_ih" in own, dtype=dtype)
         else:
-            module = nn.LSTM(
+            module = getattr(nn, kind)(
                 *sizes,
                 num_layers=sum(bool(re.fullmatch(r"weight_ih_l\d+", key)) for key in own),
                 bias="bias_ih_l0" in own,
                 bidirectional="weight_ih_l0_reverse" in own,
-                proj_size=len(own["weight_hr_l0"]) if "weight_hr_l0" in own else 0,
+                **({"proj_size": len(own["weight_hr_l0"])} if "weight_hr_l0" in own else {}),
                 batch_first=True,
                 dtype=dtype,
             )
@@ -378,5 +387,5 @@ def assert_same_model(found: Model, wanted: Model) -> None:
             if field.name not in ("forward", "backward"):
                 assert getattr(other, field.name) == getattr(layer, field.name), f"{layer.name}.{field.name}"
         for cell, same in zip(layer.cells.values(), other.cells.values(), strict=True):
-            assert (same.gate, same.candidate, same.output) == (cell.gate, cell.candidate, cell.output)
+            assert (same.activations(), same.settings()) == (cell.activations(), cell.settings())
     assert (found.left_out, found.assumed, found.provenance) == (wanted.left_out, wanted.assumed, wanted.provenance)

@@ -533,7 +533,10 @@ def test_the_limit_is_one(tmp_path: Path) -> None:
     ("options", "words"),
     [
         (["--allow", "anything"], ["cannot be allowed: anything", "expected one of hard_sigmoid"]),
-        (["--rename", "absent=b"], ["no layer has the path to be renamed", "absent: there are encoder, decoder, cell"]),
+        (
+            ["--rename", "absent=b"],
+            ["no layer has the path to be renamed", "absent: there are encoder, gru, decoder"],
+        ),
         (["--rename", "encoder=cell"], ["two layers would have one name", "encoder as cell"]),
     ],
 )

@@ -62,7 +62,8 @@ def test_the_reference_computes_what_the_framework_recorded(reading: Reading) ->
 # Safetensors sorts its keys: the order of the modules is not in the file.
 @pytest.mark.parametrize("reading", [r for r in READ if r.whole and r.file.suffix != ".safetensors"], ids=str)
 def test_layers_come_in_the_order_of_the_model(reading: Reading) -> None:
-    assert list(chains(reading.load().layers)) == [layer.path for layer in reading.case.layers]
+    found = [path for path, chain in chains(reading.load().layers).items() if chain[0].kind == "LSTM"]
+    assert found == [layer.path for layer in reading.case.layers]
 
 
 @pytest.mark.parametrize("reading", [r for r in readings([*PLAIN, *VARIANTS]) if not r.whole], ids=str)

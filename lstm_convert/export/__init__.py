@@ -4,10 +4,10 @@ from lstm_convert.export.network import network_source, network_usage
 from lstm_convert.export.network_refusals import network_reasons
 from lstm_convert.export.network_state import layer_state, network_keys, network_paths, network_state
 from lstm_convert.export.source import source
-from lstm_convert.export.state import cell_of, keys, state
+from lstm_convert.export.state import arrays_of, keys, state
 
 __all__ = [
-    "cell_of",
+    "arrays_of",
     "keys",
     "layer_state",
     "network_keys",

@@ -8,7 +8,7 @@ import numpy as np
 from lstm_convert.canonical import Array, Layer, Network
 from lstm_convert.export.neighbours import channel_of
 from lstm_convert.export.network_plan import NetworkPlan
-from lstm_convert.export.state import arrays_of
+from lstm_convert.export.state import weights_of
 
 # For each kind, the arrays by their names in the state dict. All have the layout that torch's own modules have.
 _ARRAYS: Mapping[str, Mapping[str, str]] = MappingProxyType({
@@ -35,7 +35,7 @@ def network_state(network: Network) -> dict[str, Array]:
         attribute = plan.attributes[name]
         if name in plan.parts and layer.recurrent is not None:
             for cell, places in zip(layer.recurrent.cells.values(), recurrent_keys(plan, name), strict=True):
-                found |= {key: np.ascontiguousarray(arrays_of(cell)[array]) for array, key in places.items()}
+                found |= {key: np.ascontiguousarray(weights_of(cell)[array]) for array, key in places.items()}
         else:
             found |= layer_state(layer, attribute)
     return found
@@ -85,7 +85,7 @@ def recurrent_keys(plan: NetworkPlan, name: str) -> list[dict[str, str]]:
     """
     layer = plan.parts[name].layer
     return [
-        {array: f"{path}.{array}_l0{suffix}" for array in arrays_of(cell)}
+        {array: f"{path}.{array}_l0{suffix}" for array in weights_of(cell)}
         for cell, (path, suffix) in zip(layer.cells.values(), plan.parts[name].places, strict=True)
     ]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import Array, Cell, Model, Network, Recurrent
+from lstm_convert.canonical import LSTM, Array, Cell, Model, Network, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
 from lstm_convert.export import (
-    cell_of,
+    arrays_of,
     keys,
     network_keys,
     network_reasons,
@@ -141,7 +141,8 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     if model.network is not None and not options.lstm_only:
         return [*lines, f"{network_usage(model.network)}, batch first"]
     if len(model.layers) == 1:
-        return [*lines, "output, (h_n, c_n) = model(x, state), batch first"]
+        last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"
+        return [*lines, f"output, {last} = model(x, state), batch first"]
     return [*lines, "output, states = model(x, states), batch first; its docstring says what it takes"]
 
 
@@ -164,11 +165,9 @@ def _cell(contents: Contents, kind: type[Cell], said: Mapping[str, Any]) -> Cell
     if missing := [key for key in said["keys"].values() if key not in contents.arrays]:
         raise LayoutMismatch("weights are missing", [f"{key}: found nothing" for key in missing])
     arrays = {name: _array(contents, key) for name, key in said["keys"].items()}
-    cell = cell_of(arrays)
-    kept: dict[str, Any] = {name: None for name in _BIASES if name not in said["biases"]}
-    if "peephole" in arrays:
-        kept["peephole"] = arrays["peephole"]
-    return replace(cell, **kept, **document.cell_options(kind, said))
+    absent = set(_BIASES) - set(said["biases"])
+    own = {name: array for name, array in arrays_of(kind, arrays).items() if name not in absent}
+    return kind.of(own, **document.cell_options(kind, said))
 
 
 def _array(contents: Contents, key: str) -> Array:
