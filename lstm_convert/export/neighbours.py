@@ -15,6 +15,7 @@ from lstm_convert.export.merges import merge
 from lstm_convert.export.reshaping import (
     cropping,
     flatten,
+    flip,
     permute,
     repeat,
     reshape,
@@ -150,6 +151,13 @@ def relu(step: Step) -> Value:
     return step.say(f"kept - {below}" if slope else "kept", x.shape, x.order)
 
 
+def rescaling(step: Step) -> Value:
+    """Write the input times a number, plus another."""
+    x, offset = step.x, step.layer.options["offset"]
+    scaled = f"{number(step.layer.options['scale'])} * {x.text}"
+    return step.say(f"{scaled} + {number(offset)}" if offset else scaled, x.shape, x.order)
+
+
 def softmax(step: Step) -> Value:
     """Write a softmax over an axis, or several at once."""
     axis, x = step.layer.options["axis"], step.x
@@ -187,6 +195,8 @@ WRITTEN: Mapping[str, Callable[[Step], Value]] = MappingProxyType({
     "reshape": reshape,
     "softmax": softmax,
     "take": take,
+    "flip": flip,
+    "rescaling": rescaling,
     "upsampling": upsampling,
     "zero_padding": zero_padding,
 })  # fmt: skip

@@ -56,6 +56,12 @@ def take(step: Step) -> Value:
     return step.say(one.get(place, f"{x.text}.select({place}, {index})"), shape, order)
 
 
+def flip(step: Step) -> Value:
+    """Write an axis turned around."""
+    x = step.x
+    return step.say(f"{x.text}.flip({x.axis(step.layer.options['axis'])})", x.shape, x.order)
+
+
 def zero_padding(step: Step) -> Value:
     """Write zeros around the axes of a window."""
     x = step.x
