@@ -44,8 +44,8 @@ MAY_IMPORT = {
     "containers": ["containers", "errors"],
     "export": ["activations", "bundle", "canonical", "errors", "export", "packing", "table"],
     "frameworks": [
-        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks", "packing",
-        "table",
+        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks",
+        "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": ["canonical", "errors", "formats", "frameworks", "placing", "precision", "proof", "yaml_text"],
