@@ -295,7 +295,8 @@ def joined_masks(joins: str = "all") -> Network:
     calls = [
         call("left", 0), call("right", 1), call("bare", 2), call("mask", 2),
         call("both", 3, 4), call("rnn", 7), call("top", 8),
-        call("half", 3, 5), call("told", 10), call("sum", 3, 6), call("third", 12), call("pool", 12),
+        call("half", 3, 5 if joins == "all" else 4), call("told", 10), call("sum", 3, 6),
+        call("third", 12), call("pool", 12),
     ]  # fmt: skip
     inputs = [Input("a", (7,), "int32"), Input("b", (7,), "int32"), Input("x", (7, 3))]
     return replace(graph(inputs, layers, calls, *map(Feed, (9, 11, 13, 14))), joins=joins)

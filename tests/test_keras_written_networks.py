@@ -29,7 +29,7 @@ from networks import (
 )
 
 from lstm_convert import Activation, Model, Unsupported
-from lstm_convert.canonical import Feed, Network
+from lstm_convert.canonical import Feed, Input, Network
 from lstm_convert.canonical.network import KINDS
 from lstm_convert.formats import for_writing
 from lstm_convert.frameworks import WriteOptions
@@ -242,6 +242,14 @@ def test_a_mask_along_time_that_keras_joins_otherwise_is_refused_where_it_is_rea
     network = chain(words(5, 7), *layers)
     assert "rnn: is reached by a mask that Keras 3 cannot hand it" in refused(network)
     assert not refused(chain(words(5, 7), layers[0]))
+
+
+def test_a_mask_that_keras_makes_of_all_steps_is_refused() -> None:
+    layers = [embedding("words", 11, 3, mask_zero=True), layer("join", "merge", form="concatenate"), lstm("rnn", 6, 5)]
+    calls = [call("words", 0), call("join", 2, 1), call("rnn", 3)]
+    network = graph([words(7), Input("x", (7, 3))], layers, calls, Feed(4))
+    assert not refused(network)
+    assert "join: joins inputs with and without masks" in refused(replace(network, joins="any"))
 
 
 @pytest.mark.parametrize(("form", "masked"), [("average", False), ("max", True)])

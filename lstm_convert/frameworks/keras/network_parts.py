@@ -94,6 +94,8 @@ def reasons(network: Network, options: WriteOptions) -> Iterator[str]:
         if earlier is not each and _forms_of(earlier) != _forms_of(each):
             yield f"{each.layer.name}: its calls need different Keras 3 layers, which cannot share their weights"
         yield from (f"{each.layer.name}: {reason}" for reason in _of_masks(each, network))
+        if network.joins == ANY and _keras_makes_another(each) and any(later.takes_mask for later in calls):
+            yield f"{each.layer.name}: joins inputs with and without masks; Keras 3 hands on a mask of all steps there"
     masked = {each.layer.name for each in calls if each.mask is not None}
     for name, each in first.items():
         yield from _of_layer(each, options, masked=name in masked)
@@ -124,6 +126,12 @@ def _of_layer(each: Called, options: WriteOptions, *, masked: bool) -> Iterator[
         forms(layer, each.situation)
     except Unsupported as error:
         yield f"{layer.name}: {error.what}"
+
+
+def _keras_makes_another(each: Called) -> bool:
+    """Return whether Keras makes a mask of all steps where there is none, and by it another order of its layers."""
+    concatenates = each.layer.options.get("form") == "concatenate"
+    return concatenates and any(each.given) and not all(each.given)
 
 
 def _of_masks(each: Called, network: Network) -> Iterator[str]:
