@@ -17,12 +17,12 @@ import numpy as np
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
-from lstm_convert.export import keys, source
+from lstm_convert.export import keys, network_keys, network_source, source
 from lstm_convert.export.plan import Part, planned
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch.running import in_float64
 from lstm_convert.frameworks.pytorch.source import read, refusals
-from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
+from lstm_convert.frameworks.running import Array, Engine, NetworkEngine, Ran, Runner
 
 _SOURCE = "source"
 _ENDING = ".safetensors"
@@ -40,6 +40,52 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
         MissingFramework: PyTorch or safetensors is not installed.
         Unsupported: the source code is not what this version writes, or the weights do not fit it.
     """
+    written, whole, rebuilt, torch = _opened(path, contents)
+    places = _places(written)
+
+    def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
+        layer: Recurrent = replace(written.layers[number], return_sequences=return_sequences)
+        part, made = _alone(layer, whole.state_dict(), places[layer.name])
+
+        def run(x: Array, h0: Sequence[Array], c0: Sequence[Array], mask: Array | None) -> Ran:
+            return _run(torch, made, part, (x, h0, c0, mask))
+
+        return Engine(f"PyTorch {torch.__version__}", rebuilt, run)
+
+    return engine
+
+
+def network_engine(model: Model, path: Path | None, contents: Contents | None) -> NetworkEngine:  # noqa: ARG001 (as every adapter's)
+    """Return a written-out network in PyTorch.
+
+    Args:
+        model: the model as it was read.
+        path: the source code or its weights, or None.
+        contents: that file, opened.
+
+    Raises:
+        MissingFramework: PyTorch or safetensors is not installed.
+        Unsupported: the source code is not what this version writes, or the weights do not fit it.
+    """
+    _, whole, _, torch = _opened(path, contents)
+    dtype = next((parameter.dtype for parameter in whole.parameters()), torch.float32)
+
+    def run(inputs: Sequence[Array]) -> list[Array]:
+        tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs]
+        given = [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in tensors]
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of slower ways to compute the same
+                returned = whole(*given)
+        except RuntimeError as error:
+            raise Unsupported(f"PyTorch does not run it in {dtype}: {str(error).splitlines()[0]}") from error
+        return [in_float64(tensor) for tensor in (returned if isinstance(returned, tuple) else (returned,))]
+
+    return NetworkEngine(f"PyTorch {torch.__version__}", run, str(dtype).removeprefix("torch."))
+
+
+def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, str, Any]:
+    """Return what was written, its module with the weights of the file, why that was made anew or "", and PyTorch."""
     if path is None or contents is None:
         raise Unsupported("the model is in memory")
     try:
@@ -53,26 +99,25 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
     found, rebuilt = contents.document(_SOURCE), ""
     if found is None:
         rebuilt = "the file holds the weights of source code, which is written anew for them"
-    elif found != source(written):
+    elif found != _text(written):
         raise Unsupported(
             f"the text of {path.name} is not what this version of lstm_convert writes for its weights, "
             "so it is not executed"
         )
     whole = _loaded(module, path.with_suffix(_ENDING) if found is not None else path)
-    parts = {part.layer.name: part for part in planned(written).parts}
+    return written, whole, rebuilt, torch
 
-    def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
-        part = parts[written.layers[number].name]
-        made = getattr(whole, part.name)
-        if part.layer.return_sequences != return_sequences:
-            part, made = _returning(written, number, whole.state_dict(), return_sequences=return_sequences)
 
-        def run(x: Array, h0: Sequence[Array], c0: Sequence[Array], mask: Array | None) -> Ran:
-            return _run(torch, made, part, (x, h0, c0, mask))
+def _text(model: Model) -> str:
+    """Return the source code that is written for a model."""
+    return network_source(model) if model.network is not None else source(model)
 
-        return Engine(f"PyTorch {torch.__version__}", rebuilt, run)
 
-    return engine
+def _places(model: Model) -> dict[str, list[dict[str, str]]]:
+    """Return for each direction of each layer, by its name, the key of each of its arrays."""
+    if model.network is not None:
+        return network_keys(model.network)[0]
+    return {layer.name: places for layer, places in zip(model.layers, keys(model), strict=True)}
 
 
 def _module(model: Model) -> ModuleType:
@@ -80,7 +125,7 @@ def _module(model: Model) -> ModuleType:
     if reasons := [reason for layer in model.layers for reason in refusals(layer, WriteOptions(".py"))]:
         raise Unsupported(f"this version does not write its source code: {'; '.join(reasons)}")
     module = ModuleType("lstm_convert_written")
-    exec(compile(source(model), "<written by lstm_convert>", "exec"), module.__dict__)  # noqa: S102 (our own text)
+    exec(compile(_text(model), "<written by lstm_convert>", "exec"), module.__dict__)  # noqa: S102 (our own text)
     return module
 
 
@@ -93,13 +138,12 @@ def _loaded(module: ModuleType, weights: Path) -> Any:
         raise Unsupported(f"PyTorch does not load the weights: {last:.150}") from error
 
 
-def _returning(model: Model, number: int, tensors: Mapping[str, Any], *, return_sequences: bool) -> tuple[Part, Any]:
-    """Return a layer as it is written where it returns every step, or the last alone, with its own weights."""
-    layer: Recurrent = replace(model.layers[number], return_sequences=return_sequences)
+def _alone(layer: Recurrent, tensors: Mapping[str, Any], places: Sequence[Mapping[str, str]]) -> tuple[Part, Any]:
+    """Return a layer as it is written where it stands alone, with its weights in a state dict, whose keys are given."""
     alone = Model((layer,))
     (part,) = planned(alone).parts
     made = _module(alone).Model()
-    names = zip(keys(alone)[0], keys(model)[number], strict=True)
+    names = zip(keys(alone)[0], places, strict=True)
     made.load_state_dict({key: tensors[old[name]] for new, old in names for name, key in new.items()}, assign=True)
     return part, getattr(made.eval(), part.name)
 
