@@ -1,6 +1,7 @@
 """Whole networks written out as PyTorch source, against the float64 reference of networks."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -20,10 +21,12 @@ from torch import nn
 
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import GRU, LSTM, Call, Feed, Input, Layer, Model, Network, Provenance
-from lstm_convert.containers import source_pair
+from lstm_convert.containers import Contents, source_pair
+from lstm_convert.errors import InvalidFile
 from lstm_convert.export import network_source, network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
+from lstm_convert.frameworks.pytorch import state_dict
 from lstm_convert.network_inputs import network_inputs
 from lstm_convert.network_reference import run_network
 
@@ -538,3 +541,101 @@ def test_ruff_and_mypy_find_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S603 (this very Python)
     assert done.returncode == 0, done.stdout
+
+
+TAGGER = '''\
+class Model(nn.Module):
+    """From words (batch, time) to top (batch, time, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 5)
+        self.dropout = nn.Dropout(0.25)
+        self.lstm = BidirectionalLSTM(MaskedLSTM(5, 4), MaskedLSTM(5, 4))
+        self.dense = nn.Linear(8, 7)
+        self.top = nn.Linear(7, 4)
+
+    def forward(self, words: Tensor) -> Tensor:
+        mask = words != 0  # (batch, time): true where a step counts
+        x = self.embedding(words)  # (batch, time, 5)
+        x = self.dropout(x)  # (batch, time, 5)
+        x, _ = self.lstm(x, mask=mask)  # (batch, time, 8)
+        x = torch.relu(self.dense(x))  # (batch, time, 7)
+        return torch.softmax(self.top(x), -1)  # (batch, time, 4)
+'''
+VALID = '''\
+class Model(nn.Module):
+    """From series (batch, time, 3) to c2 (batch, steps, 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(3, 4, 3, stride=2, bias=False)
+        self.pool = nn.MaxPool1d(2)
+        self.c2 = nn.Conv1d(4, 2, 1)
+
+    def forward(self, series: Tensor) -> Tensor:
+        x = self.conv(series.transpose(1, 2))  # (batch, 4, steps)
+        x = self.pool(x)  # (batch, 4, steps)
+        x = self.c2(x)  # (batch, 2, steps)
+        output: Tensor = x.transpose(1, 2)  # (batch, steps, 2)
+        return output
+'''
+
+
+@pytest.mark.parametrize(("name", "text"), [("tagger", TAGGER), ("valid", VALID)])
+def test_it_reads_as_written_by_hand(name: str, text: str) -> None:
+    assert text in network_source(Model((), network=NETWORKS[name]))
+
+
+def test_a_state_dict_is_that_of_the_written_module() -> None:
+    for name in ("same", "batch norm", "bidirectional sum", "is an LSTM's last step"):
+        net = NETWORKS[name]
+        contents = state_dict.write(Model(net.recurrent, network=net), WriteOptions(".pt"))
+        wanted = network_state(net)
+        assert list(contents.arrays) == list(wanted)
+        for key, array in wanted.items():
+            assert_same_array(np.asarray(contents.arrays[key].read()), array)
+
+
+def test_only_the_recurrent_layers_are_written_where_that_is_asked_for() -> None:
+    net = NETWORKS["batch norm"]
+    model = Model(net.recurrent, network=net)
+    for writer in (adapter, state_dict):
+        contents = writer.write(model, WriteOptions(".py", lstm_only=True))
+        assert {key.partition(".")[0] for key in contents.arrays} == {"lstm"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said["calls"][0].update(inputs=[[9, 0]]),
+        lambda said: said["calls"][0].update(layer="nothing"),
+        lambda said: said["calls"][0].update(inputs=[["0", 0]]),
+        lambda said: said["outputs"].append([99, 0]),
+        lambda said: said["layers"][0].pop("options"),
+        lambda said: said["layers"][0].update(kind="secret"),
+        lambda said: said["layers"][0]["arrays"]["kernel"].update(shape=[1, 1]),
+        lambda said: said["layers"][0]["arrays"]["kernel"].update(shape="x"),
+        lambda said: said["layers"][1].update(recurrent="nobody"),
+        lambda said: said.pop("joins"),
+    ],
+)
+def test_a_damaged_network_is_refused(change: Any) -> None:
+    net = NETWORKS["same with strides"]
+    contents = adapter.write(Model(net.recurrent, network=net), OPTIONS)
+    said = json.loads(contents.document(adapter.DOCUMENT))
+    change(said["network"])
+    damaged = Contents(contents.arrays, {"": {adapter.DOCUMENT: json.dumps(said)}})
+    with pytest.raises(InvalidFile):
+        adapter.read(damaged, ReadOptions())
+
+
+def test_all_that_cannot_be_written_is_named_at_once() -> None:
+    net = chain(series(), dense(3, 3, "secret"), layer("dropout", form="strange", rate=0.1), lstm())
+    assert len(list(adapter.network_refusals(net, OPTIONS))) == 2
+
+
+def test_usage_says_how_to_call_it() -> None:
+    net = GRAPHS["translator"]
+    lines = adapter.usage(Model(net.recurrent, network=net), OPTIONS)
+    assert lines[-1].startswith("dense, decoder, decoder = model(words, target)")

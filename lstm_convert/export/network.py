@@ -134,7 +134,13 @@ class _Writer:
         step.states = [replace(state, text=f"{state.arranged()}.flatten(0, 1)", order=()) for state in step.states]
         sizes = f"(-1, {x.shape[1]})" if isinstance(x.shape[1], int) else f"({self.plan.parameters[0]}.shape[0], -1)"
         return [
-            step.say(f"{value.arranged()}.unflatten(0, {sizes})", (*x.shape[:2], *value.shape[1:]), (), "", value.text)
+            step.say(
+                expressions.Call("torch.unflatten", [value.arranged(), "0", sizes]),
+                (*x.shape[:2], *value.shape[1:]),
+                (),
+                "",
+                value.text,
+            )
             if value.text != "_"
             else value
             for value in self._outputs(step)
