@@ -638,4 +638,4 @@ def test_all_that_cannot_be_written_is_named_at_once() -> None:
 def test_usage_says_how_to_call_it() -> None:
     net = GRAPHS["translator"]
     lines = adapter.usage(Model(net.recurrent, network=net), OPTIONS)
-    assert lines[-1].startswith("dense, decoder, decoder = model(words, target)")
+    assert lines[-1].startswith("dense, decoder_h, decoder_c = model(words, target)")

@@ -57,10 +57,7 @@ def network_source(model: Model) -> str:
 def network_usage(network: Network) -> str:
     """Return how a network's written-out module is called."""
     plan = NetworkPlan(network)
-    first = len(network.inputs)
-    steps = [feed.step for feed in network.outputs]
-    made = [plan.attributes[network.calls[step - first].layer] if step >= first else "output" for step in steps]
-    return f"{', '.join(made)} = model({', '.join(plan.parameters)})"
+    return f"{', '.join(plan.output_names)} = model({', '.join(plan.parameters)})"
 
 
 def _header(model: Model) -> Iterator[str]:
@@ -208,11 +205,10 @@ class _Writer:
         """Yield the docstring of `Model`."""
         inputs = [self.values[Feed(place)] for place in range(len(self.network.inputs))]
         outputs = [self.values[feed] for feed in self.network.outputs]
-        names = [self.plan.attributes.get(self._layer_of(feed), "") for feed in self.network.outputs]
         taken = [f"{value.text} {value.sizes}" for value in inputs]
         made = [
             f"{name} {replace(value, order=tuple(range(value.rank))).sizes}".strip()
-            for name, value in zip(names, outputs, strict=True)
+            for name, value in zip(self.plan.output_names, outputs, strict=True)
         ]
         stateful = [
             self.plan.attributes[name]
@@ -235,10 +231,6 @@ class _Writer:
             yield "Stateful in the source, while here each call starts from zeros:"
             yield from (f"    {each}" for each in stateful)
         yield '"""'
-
-    def _layer_of(self, feed: Feed) -> str:
-        place = feed.step - len(self.network.inputs)
-        return self.network.calls[place].layer if place >= 0 else ""
 
     def _body(self, returned: Sequence[Value]) -> Iterator[str]:
         """Yield the statements; the last one returns where it makes the one output."""

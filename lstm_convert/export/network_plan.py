@@ -171,6 +171,18 @@ class NetworkPlan:
         following = self.order[place + 1]
         return not returned and uses == [following] and self.network.calls[following].inputs == (feed,)
 
+    @property
+    def output_names(self) -> list[str]:
+        """What the outputs are called: the layer, and which output of it where it has several."""
+        first, names = len(self.network.inputs), []
+        for feed in self.network.outputs:
+            if feed.step < first:
+                names.append(self.parameters[feed.step])
+                continue
+            layer = self.network.layers[self.network.calls[feed.step - first].layer]
+            names.append(self.attributes[layer.name] + endings(layer.recurrent)[feed.output])
+        return names
+
     @cached_property
     def parts(self) -> dict[str, Part]:
         """For each recurrent layer that is called, its submodule."""
