@@ -8,7 +8,7 @@ from exporting import cell
 from numpy.typing import NDArray
 
 from lstm_convert.activations import named
-from lstm_convert.canonical import LSTM, Call, Feed, Input, Layer, Network
+from lstm_convert.canonical import LSTM, Call, Feed, Input, Layer, Network, Recurrent
 
 Array = NDArray[Any]
 LINEAR = named("linear")
@@ -34,8 +34,8 @@ def embedding(words: int = 11, features: int = 5, *, mask: bool = True, **more: 
     return layer("embedding", {"kernel": random(words, features)}, mask_zero=mask, **more)
 
 
-def recurrent(lstm: LSTM, *, step: bool = False) -> Layer:
-    return Layer(lstm.name, "recurrent", recurrent=lstm, each_step=step)
+def recurrent(made: Recurrent, *, step: bool = False) -> Layer:
+    return Layer(made.name, "recurrent", recurrent=made, each_step=step)
 
 
 def lstm(inputs: int = 3, units: int = 4, *, both: bool = False, name: str = "lstm", **options: Any) -> Layer:

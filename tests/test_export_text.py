@@ -186,7 +186,7 @@ def changed(change: Any) -> Contents:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (lambda document: document.update(version=2), InvalidFile),
+        (lambda document: document.update(version=3), InvalidFile),
         (lambda document: document.pop("layers"), InvalidFile),
         (lambda document: document["layers"][0].update(path=5), InvalidFile),
         (lambda document: document["layers"][0].pop("origin"), InvalidFile),

@@ -1,6 +1,7 @@
 """Whole networks written out as PyTorch source, against the float64 reference of networks."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -12,18 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from exporting import COUNTER, HARD, Array, assert_formatted, cell, imported
+from exporting import COUNTER, HARD, SAMPLES, Array, assert_formatted, cell, gru, imported
 from handmade_networks import LINEAR, chain, conv, dense, embedding, layer, lstm, pool, random, recurrent, series, words
 from test_export import flat
 from test_export_text import imports_of
 from torch import nn
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Call, Feed, Input, Layer, Model, Network, Provenance
-from lstm_convert.containers import source_pair
+from lstm_convert.canonical import GRU, LSTM, Call, Feed, Input, Layer, Model, Network, Provenance
+from lstm_convert.containers import Contents, source_pair
+from lstm_convert.errors import InvalidFile
 from lstm_convert.export import network_source, network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
+from lstm_convert.frameworks.pytorch import state_dict
 from lstm_convert.network_inputs import network_inputs
 from lstm_convert.network_reference import run_network
 
@@ -71,7 +74,8 @@ def around(kind: str, *amounts: tuple[int, int], channels: str = "last") -> Laye
 
 CHAINS: dict[str, Network] = {
     "tagger": chain(
-        words(), embedding(), DROPOUTS[0], lstm(5, 4, both=True), dense(8, 7, "relu"), dense(7, 4, "softmax", name="top")
+        words(), embedding(), DROPOUTS[0], lstm(5, 4, both=True), dense(8, 7, "relu"),
+        dense(7, 4, "softmax", name="top"),
     ),
     "floats are words": chain(words(dtype="float32"), embedding(mask=False), lstm(5, 4)),
     "dense": chain(Input("x", (3,)), dense(3, 4, "tanh"), dense(4, 2, "softmax", bias=False, name="2")),
@@ -86,7 +90,8 @@ CHAINS: dict[str, Network] = {
     "bidirectional ave backwards": chain(series(), lstm(both=True, merge="ave", go_backwards=True)),
     "hard": chain(series(), recurrent(LSTM("hard", cell(gate=HARD), return_sequences=False))),
     "unlike": chain(
-        series(), recurrent(LSTM("unlike", cell(units=4), cell(units=5, gate=HARD), return_sequences=False)), dense(9, 2)
+        series(), recurrent(LSTM("unlike", cell(units=4), cell(units=5, gate=HARD), return_sequences=False)),
+        dense(9, 2),
     ),
     "masked": chain(series(), layer("masking", value=0.5), lstm(return_sequences=False)),
     "masked backwards": chain(series(), layer("masking", value=0.5), lstm(go_backwards=True)),
@@ -110,7 +115,9 @@ CHAINS: dict[str, Network] = {
     "layer norm bare": chain(series(), layer_norm()),
     "layer norm of two axes": chain(Input("image", (6, 5, 3)), layer_norm("gamma", "beta", axes=(2, 3), shape=(5, 3))),
     "layer norm of the first axis": chain(Input("image", (3, 5)), layer_norm("gamma", "beta", axes=(1,))),
-    "layer norm of outer axes": chain(Input("image", (3, 5, 2)), layer_norm("gamma", "beta", axes=(1, 3), shape=(3, 2))),
+    "layer norm of outer axes": chain(
+        Input("image", (3, 5, 2)), layer_norm("gamma", "beta", axes=(1, 3), shape=(3, 2))
+    ),
     "prelu of features": chain(series(), layer("prelu", {"alpha": random(1, 3)})),
     "prelu of places": chain(Input("series", (4, 3)), layer("prelu", {"alpha": random(4, 3)})),
     "prelu of one": chain(series(), layer("prelu", {"alpha": random(1, 1)})),
@@ -151,7 +158,9 @@ CHAINS: dict[str, Network] = {
     "max same even": chain(series(), pool("max", (3,), strides=(1,), padding="same")),
     "means of an image": chain(IMAGE, global_pool("average", 2, keepdims=True), conv(4, 2, (1, 1))),
     "cropping": chain(series(), around("cropping", (1, 2)), lstm()),
-    "cropping of an image": chain(IMAGE, conv(4, 4, (1, 1)), around("cropping", (1, 0), (0, 2)), around("zero_padding", (1, 2), (0, 1))),
+    "cropping of an image": chain(
+        IMAGE, conv(4, 4, (1, 1)), around("cropping", (1, 0), (0, 2)), around("zero_padding", (1, 2), (0, 1))
+    ),
     "zero padding": chain(series(), around("zero_padding", (1, 2)), lstm()),
     "zero padding first": chain(Input("image", (4, 6, 5)), around("zero_padding", (1, 2), (3, 4), channels="first")),
     "upsampling": chain(series(), upsampling(3), lstm()),
@@ -163,7 +172,9 @@ CHAINS: dict[str, Network] = {
     "reshape channels": chain(series(3, 9), conv(3, 4), layer("reshape", shape=(4, 7)), lstm(7, 4)),
     "repeat": chain(series(), lstm(return_sequences=False), layer("repeat", times=5), lstm(4, 3, name="decoder")),
     "take": chain(series(), layer("take", axis=1, index=-1), dense(3, 2)),
-    "take a feature": chain(Input("image", (6, 5, 4)), layer("take", axis=2, index=1), layer("take", axis=-1, index=0, name="t")),
+    "take a feature": chain(
+        Input("image", (6, 5, 4)), layer("take", axis=2, index=1), layer("take", axis=-1, index=0, name="t")
+    ),
     "each step dense": chain(Input("frames", (None, 4, 3)), dense(3, 2, "softmax", step=True)),
     "each step": chain(
         Input("frames", (None, 5, 4, 3)),
@@ -182,6 +193,11 @@ CHAINS: dict[str, Network] = {
         lstm(8, 4),
     ),
 }  # fmt: skip
+CHAINS |= {
+    f"layer {name}": chain(series(), *([layer("masking", value=0.5)] if each.masked_by else []), recurrent(each))
+    for name, each in SAMPLES.items()
+    if each.merge is not None
+}
 CHAINS |= {f"training {each.name}": chain(series(), each, lstm()) for each in DROPOUTS}
 CHAINS |= {f"activation {name}": chain(series(), layer("activation", activation=named(name))) for name in FUNCTIONS}
 
@@ -224,7 +240,12 @@ def dot(
 
 SIAMESE = network(
     [words(), replace(words(), name="others")],
-    [embedding(), lstm(5, 4, return_sequences=False), layer("merge", form="subtract", axis=None, axes=None, normalize=False), dense(4, 1, "sigmoid")],
+    [
+        embedding(),
+        lstm(5, 4, return_sequences=False),
+        layer("merge", form="subtract", axis=None, axes=None, normalize=False),
+        dense(4, 1, "sigmoid"),
+    ],
     [
         Call("embedding", (Feed(0),)), Call("embedding", (Feed(1),)),
         Call("lstm", (Feed(2),)), Call("lstm", (Feed(3),)),
@@ -234,7 +255,12 @@ SIAMESE = network(
 )  # fmt: skip
 TRANSLATOR = network(
     [words(), Input("target", (None, 3))],
-    [embedding(), lstm(5, 4, return_sequences=False, return_state=True, name="encoder"), lstm(3, 4, return_state=True, name="decoder"), dense(4, 6, "softmax")],
+    [
+        embedding(),
+        lstm(5, 4, return_sequences=False, return_state=True, name="encoder"),
+        lstm(3, 4, return_state=True, name="decoder"),
+        dense(4, 6, "softmax"),
+    ],
     [
         Call("embedding", (Feed(0),)), Call("encoder", (Feed(2),)),
         Call("decoder", (Feed(1),), (Feed(3, 1), Feed(3, 2))), Call("dense", (Feed(4),)),
@@ -256,6 +282,20 @@ UNLIKE_STATES = network(
     [Call("one", (Feed(0),)), Call("two", (Feed(0),), (Feed(1, 2), Feed(1, 3), Feed(1, 4), Feed(1, 5)))],
     [Feed(2), Feed(1, 0), Feed(1, 1), Feed(1, 2), Feed(1, 5)],
 )
+GRU_STATES = network(
+    [series()],
+    [
+        recurrent(GRU("one", gru(3, 4), gru(3, 4, seed=1), return_state=True, merge=None)),
+        recurrent(GRU("two", gru(3, 4), gru(3, 4, seed=1), return_sequences=False)),
+        recurrent(GRU("three", gru(3, 4, reset_after=False), return_state=True)),
+    ],
+    [
+        Call("one", (Feed(0),)),
+        Call("two", (Feed(0),), (Feed(1, 2), Feed(1, 3))),
+        Call("three", (Feed(0),), (Feed(1, 2),)),
+    ],
+    [Feed(2), Feed(1, 0), Feed(1, 1), Feed(3), Feed(3, 1)],
+)
 GIVEN_MASK = network(
     [series(), Input("counts", (None,), "bool")],
     [lstm(return_sequences=False)],
@@ -270,6 +310,7 @@ READ_TWICE = network(
 )
 GRAPHS: dict[str, Network] = {
     "siamese": SIAMESE, "translator": TRANSLATOR, "both ways": BOTH_WAYS, "unlike states": UNLIKE_STATES,
+    "states of GRUs": GRU_STATES,
     "given mask": GIVEN_MASK, "read twice": READ_TWICE,
     **{f"{form}": merged(form) for form in ("add", "subtract", "multiply", "average", "maximum", "minimum")},
     **{f"three by {form}": merged(form, masked=(False,) * 3) for form in ("add", "multiply", "average", "maximum")},
@@ -332,7 +373,12 @@ def test_torchscript_and_export_compute_the_same(name: str, tmp_path: Path) -> N
     torch.testing.assert_close(flat(exported(*given)), expected, rtol=0, atol=1e-12, equal_nan=True)
 
 
-TRAINED = [name for name, net in NETWORKS.items() if any(key.endswith(("weight", "_l0")) for key in network_state(net))]
+NOT_TRAINED = ("layer everything",)  # whose clips shut all of its gates
+TRAINED = [
+    name
+    for name, net in NETWORKS.items()
+    if name not in NOT_TRAINED and any(key.endswith(("weight", "_l0")) for key in network_state(net))
+]
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -495,3 +541,101 @@ def test_ruff_and_mypy_find_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S603 (this very Python)
     assert done.returncode == 0, done.stdout
+
+
+TAGGER = '''\
+class Model(nn.Module):
+    """From words (batch, time) to top (batch, time, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 5)
+        self.dropout = nn.Dropout(0.25)
+        self.lstm = BidirectionalLSTM(MaskedLSTM(5, 4), MaskedLSTM(5, 4))
+        self.dense = nn.Linear(8, 7)
+        self.top = nn.Linear(7, 4)
+
+    def forward(self, words: Tensor) -> Tensor:
+        mask = words != 0  # (batch, time): true where a step counts
+        x = self.embedding(words)  # (batch, time, 5)
+        x = self.dropout(x)  # (batch, time, 5)
+        x, _ = self.lstm(x, mask=mask)  # (batch, time, 8)
+        x = torch.relu(self.dense(x))  # (batch, time, 7)
+        return torch.softmax(self.top(x), -1)  # (batch, time, 4)
+'''
+VALID = '''\
+class Model(nn.Module):
+    """From series (batch, time, 3) to c2 (batch, steps, 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(3, 4, 3, stride=2, bias=False)
+        self.pool = nn.MaxPool1d(2)
+        self.c2 = nn.Conv1d(4, 2, 1)
+
+    def forward(self, series: Tensor) -> Tensor:
+        x = self.conv(series.transpose(1, 2))  # (batch, 4, steps)
+        x = self.pool(x)  # (batch, 4, steps)
+        x = self.c2(x)  # (batch, 2, steps)
+        output: Tensor = x.transpose(1, 2)  # (batch, steps, 2)
+        return output
+'''
+
+
+@pytest.mark.parametrize(("name", "text"), [("tagger", TAGGER), ("valid", VALID)])
+def test_it_reads_as_written_by_hand(name: str, text: str) -> None:
+    assert text in network_source(Model((), network=NETWORKS[name]))
+
+
+def test_a_state_dict_is_that_of_the_written_module() -> None:
+    for name in ("same", "batch norm", "bidirectional sum", "is an LSTM's last step"):
+        net = NETWORKS[name]
+        contents = state_dict.write(Model(net.recurrent, network=net), WriteOptions(".pt"))
+        wanted = network_state(net)
+        assert list(contents.arrays) == list(wanted)
+        for key, array in wanted.items():
+            assert_same_array(np.asarray(contents.arrays[key].read()), array)
+
+
+def test_only_the_recurrent_layers_are_written_where_that_is_asked_for() -> None:
+    net = NETWORKS["batch norm"]
+    model = Model(net.recurrent, network=net)
+    for writer in (adapter, state_dict):
+        contents = writer.write(model, WriteOptions(".py", lstm_only=True))
+        assert {key.partition(".")[0] for key in contents.arrays} == {"lstm"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said["calls"][0].update(inputs=[[9, 0]]),
+        lambda said: said["calls"][0].update(layer="nothing"),
+        lambda said: said["calls"][0].update(inputs=[["0", 0]]),
+        lambda said: said["outputs"].append([99, 0]),
+        lambda said: said["layers"][0].pop("options"),
+        lambda said: said["layers"][0].update(kind="secret"),
+        lambda said: said["layers"][0]["arrays"]["kernel"].update(shape=[1, 1]),
+        lambda said: said["layers"][0]["arrays"]["kernel"].update(shape="x"),
+        lambda said: said["layers"][1].update(recurrent="nobody"),
+        lambda said: said.pop("joins"),
+    ],
+)
+def test_a_damaged_network_is_refused(change: Any) -> None:
+    net = NETWORKS["same with strides"]
+    contents = adapter.write(Model(net.recurrent, network=net), OPTIONS)
+    said = json.loads(contents.document(adapter.DOCUMENT))
+    change(said["network"])
+    damaged = Contents(contents.arrays, {"": {adapter.DOCUMENT: json.dumps(said)}})
+    with pytest.raises(InvalidFile):
+        adapter.read(damaged, ReadOptions())
+
+
+def test_all_that_cannot_be_written_is_named_at_once() -> None:
+    net = chain(series(), dense(3, 3, "secret"), layer("dropout", form="strange", rate=0.1), lstm())
+    assert len(list(adapter.network_refusals(net, OPTIONS))) == 2
+
+
+def test_usage_says_how_to_call_it() -> None:
+    net = GRAPHS["translator"]
+    lines = adapter.usage(Model(net.recurrent, network=net), OPTIONS)
+    assert lines[-1].startswith("dense, decoder_h, decoder_c = model(words, target)")

@@ -57,10 +57,7 @@ def network_source(model: Model) -> str:
 def network_usage(network: Network) -> str:
     """Return how a network's written-out module is called."""
     plan = NetworkPlan(network)
-    first = len(network.inputs)
-    steps = [feed.step for feed in network.outputs]
-    made = [plan.attributes[network.calls[step - first].layer] if step >= first else "output" for step in steps]
-    return f"{', '.join(made)} = model({', '.join(plan.parameters)})"
+    return f"{', '.join(plan.output_names)} = model({', '.join(plan.parameters)})"
 
 
 def _header(model: Model) -> Iterator[str]:
@@ -134,7 +131,13 @@ class _Writer:
         step.states = [replace(state, text=f"{state.arranged()}.flatten(0, 1)", order=()) for state in step.states]
         sizes = f"(-1, {x.shape[1]})" if isinstance(x.shape[1], int) else f"({self.plan.parameters[0]}.shape[0], -1)"
         return [
-            step.say(f"{value.arranged()}.unflatten(0, {sizes})", (*x.shape[:2], *value.shape[1:]), (), "", value.text)
+            step.say(
+                expressions.Call("torch.unflatten", [value.arranged(), "0", sizes]),
+                (*x.shape[:2], *value.shape[1:]),
+                (),
+                "",
+                value.text,
+            )
             if value.text != "_"
             else value
             for value in self._outputs(step)
@@ -202,11 +205,10 @@ class _Writer:
         """Yield the docstring of `Model`."""
         inputs = [self.values[Feed(place)] for place in range(len(self.network.inputs))]
         outputs = [self.values[feed] for feed in self.network.outputs]
-        names = [self.plan.attributes.get(self._layer_of(feed), "") for feed in self.network.outputs]
         taken = [f"{value.text} {value.sizes}" for value in inputs]
         made = [
             f"{name} {replace(value, order=tuple(range(value.rank))).sizes}".strip()
-            for name, value in zip(names, outputs, strict=True)
+            for name, value in zip(self.plan.output_names, outputs, strict=True)
         ]
         stateful = [
             self.plan.attributes[name]
@@ -229,10 +231,6 @@ class _Writer:
             yield "Stateful in the source, while here each call starts from zeros:"
             yield from (f"    {each}" for each in stateful)
         yield '"""'
-
-    def _layer_of(self, feed: Feed) -> str:
-        place = feed.step - len(self.network.inputs)
-        return self.network.calls[place].layer if place >= 0 else ""
 
     def _body(self, returned: Sequence[Value]) -> Iterator[str]:
         """Yield the statements; the last one returns where it makes the one output."""

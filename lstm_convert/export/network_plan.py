@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lstm_convert.activations import FUNCTIONS
-from lstm_convert.canonical import Call, Feed, Network, Recurrent
+from lstm_convert.canonical import LSTM, Call, Feed, Network, Recurrent
 from lstm_convert.export.names import attributes
 from lstm_convert.export.plan import Part
 from lstm_convert.export.recurrence import part_of
@@ -171,6 +171,18 @@ class NetworkPlan:
         following = self.order[place + 1]
         return not returned and uses == [following] and self.network.calls[following].inputs == (feed,)
 
+    @property
+    def output_names(self) -> list[str]:
+        """What the outputs are called: the layer, and which output of it where it has several."""
+        first, names = len(self.network.inputs), []
+        for feed in self.network.outputs:
+            if feed.step < first:
+                names.append(self.parameters[feed.step])
+                continue
+            layer = self.network.layers[self.network.calls[feed.step - first].layer]
+            names.append(self.attributes[layer.name] + endings(layer.recurrent)[feed.output])
+        return names
+
     @cached_property
     def parts(self) -> dict[str, Part]:
         """For each recurrent layer that is called, its submodule."""
@@ -194,10 +206,11 @@ def endings(layer: Recurrent | None) -> list[str]:
     """Return for each output of a layer what ends its name."""
     if layer is None:
         return [""]
+    states = ["_h", "_c"] if isinstance(layer, LSTM) else ["_h"]
     if layer.backward is None:
-        return ["", "_h", "_c"]
+        return ["", *states]
     own = [""] if layer.merge else ["_forward", "_backward"]
-    return [*own, "_forward_h", "_forward_c", "_backward_h", "_backward_c"]
+    return [*own, *(f"_{direction}{state}" for direction in layer.cells for state in states)]
 
 
 def _with_parts(mask: Mask | None) -> Iterator[Mask]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Layer, Network
+from lstm_convert.canonical import Layer, Network
 from lstm_convert.export.merges import FORMS
 from lstm_convert.export.neighbours import DROPOUTS
 
@@ -33,5 +33,3 @@ def _of_layer(layer: Layer) -> Iterator[str]:
         yield f"{layer.name}: {options['form']!r:.40} is not known"
     if options.get("rank", 1) > _MOST_AXES:
         yield f"{layer.name}: a window of {options['rank']} axes; torch has at most {_MOST_AXES}"
-    if layer.recurrent is not None and not isinstance(layer.recurrent, LSTM):
-        yield f"{layer.name}: {type(layer.recurrent).__name__} is not written as source yet"

@@ -62,7 +62,7 @@ def _together(step: Step, part: Part, layer: Recurrent, arguments: list[Expressi
     h, c = ("h_n", "c_n") if states else ("h_n" if last and two else "_", "_")
     whole = (*shape, sum(cell.outputs for cell in layer.cells.values()))
     sequence = "_" if last and two else step.targets[0] if layer.merge or not two else "both"
-    pair = "_" if h == c == "_" else f"({h}, {c})"
+    pair = f"({h}, {c})" if part.two_states and h != "_" else h
     step.unpack(f"{sequence}, {pair}", called, whole if sequence != "_" else ())
     widths = [cell.outputs for cell in layer.cells.values()]
     steps: tuple[Size, ...] = shape[:1] if last else shape
@@ -94,7 +94,7 @@ def _merged(step: Step, layer: Recurrent, directions: tuple[str, str], shape: tu
 def _apart(step: Step, part: Part, layer: Recurrent, arguments: list[Expression]) -> list[Value]:
     """Write a layer whose directions are modules of their own, in a class that joins them."""
     states = _wants_states(step, layer)
-    pair = "(h_n, c_n)" if states else "_"
+    pair = ("(h_n, c_n)" if part.two_states else "h_n") if states else "_"
     shape = step.x.shape[:2] if layer.return_sequences else step.x.shape[:1]
     if layer.merge is None:
         first, second = step.targets[:2]
@@ -133,17 +133,17 @@ def _places(part: Part) -> Iterator[tuple[str, int]]:
     """Yield the expression and the size of h and c of each direction."""
     starts = {"h_n": 0, "c_n": 0}
     for number, sizes in enumerate(part.sizes):
-        for name, size in zip(starts, sizes, strict=True):
+        for name, size in zip(list(starts)[: 1 + part.two_states], sizes, strict=False):
             start = starts[name]
             yield (f"{name}[{number}]" if part.alike else f"{name}[0, :, {start}:{start + size}]"), size
             starts[name] += size
 
 
-def _state(step: Step, part: Part) -> Call:
+def _state(step: Step, part: Part) -> Expression:
     """Return the states that a layer starts from, as its module takes them."""
     texts = [value.arranged() for value in step.states]
     joined: list[Expression] = []
-    for of_kind in (texts[0::2], texts[1::2]):
+    for of_kind in (texts[0::2], texts[1::2]) if part.two_states else (texts,):
         together = Call("", of_kind, "[]")
         if len(of_kind) == 1:
             joined.append(f"{of_kind[0]}.unsqueeze(0)")
@@ -151,4 +151,4 @@ def _state(step: Step, part: Part) -> Call:
             joined.append(Call("torch.stack", [together]))
         else:
             joined.append(Call("torch.cat", [together, "-1"], method=".unsqueeze(0)"))
-    return Call("", joined)
+    return Call("", joined) if part.two_states else joined[0]
