@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_convert import placing
 from lstm_convert.canonical import Model
-from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported
+from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.placing import check_free, not_yet_beside, replacing
@@ -64,7 +64,7 @@ def load(path: PathLike, *, config: PathLike | None = None, recurrent_activation
         Unsupported: it does not say what it computes, or holds what is not read.
     """
     path = Path(path)
-    with _about(path):
+    with naming(path):
         options = ReadOptions(_architecture(config), recurrent_activation)
         model, entry = _read(path, options)
         _check(model)
@@ -106,7 +106,7 @@ def save(
         InvalidFile: the file exists, or cannot be written.
     """
     path = Path(path)
-    with _about(path):
+    with naming(path):
         options = _write_options(path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer)
         _write(model, path, options, force=force)
 
@@ -145,7 +145,7 @@ def convert(
         LstmConvertError: as `load` and `save` raise; the target is then as it was.
     """
     source, target = Path(source), Path(target)
-    with _about(target):
+    with naming(target):
         for written in files_of(target):
             for read in _read_with(source):
                 _check_apart(read, written)
@@ -155,19 +155,10 @@ def convert(
         for written in files_of(target):
             check_free(written, force=force)
     model = load(source, config=config, recurrent_activation=recurrent_activation)
-    with _about(target):
+    with naming(target):
         result, proof = _write(model, target, options, force=force)
     entry, _ = for_writing(target)
     return Conversion(model, result, target, entry.name, tuple(entry.adapter.usage(model, options)), proof)
-
-
-@contextmanager
-def _about(path: Path) -> Iterator[None]:
-    """Put the file that an error is about in front of it."""
-    try:
-        yield
-    except LstmConvertError as error:
-        raise error.about(path) from error
 
 
 def _read(path: Path, options: ReadOptions) -> tuple[Model, Format]:
@@ -210,7 +201,7 @@ def _architecture(config: PathLike | None) -> Any:
     if config is None:
         return None
     path = Path(config)
-    with _about(path):
+    with naming(path):
         try:
             if path.stat().st_size > _LARGEST_ARCHITECTURE:
                 raise InvalidFile(f"is larger than {_LARGEST_ARCHITECTURE} bytes, too large for an architecture")

@@ -1,6 +1,7 @@
 """The errors this library raises: one parent, five children, each also the standard type a caller would expect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class LstmConvertError(Exception):
@@ -41,3 +42,16 @@ class Unsupported(LstmConvertError, NotImplementedError):
 
 class MissingFramework(LstmConvertError, ImportError):
     """A live object was asked for and its framework is not installed."""
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Put the file that an error is about in front of it.
+
+    Args:
+        path: the file.
+    """
+    try:
+        yield
+    except LstmConvertError as error:
+        raise error.about(path) from error

@@ -13,20 +13,17 @@ outputs or units), `L.T.mask` (batch, time) where the layer is masked; and of wh
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lstm_convert import reference, sequences
+from lstm_convert import placing, reference, sequences
 from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents, Stored, npz
-from lstm_convert.errors import InvalidFile, LstmConvertError
+from lstm_convert.errors import InvalidFile, LstmConvertError, naming
 from lstm_convert.frameworks.running import Ran
 from lstm_convert.rounding import EPSILONS
 from lstm_convert.sequences import Trial
@@ -77,10 +74,10 @@ def check_free(path: Path, *, force: bool) -> None:
         force: whether an existing one is replaced.
 
     Raises:
-        InvalidFile: it exists already.
+        InvalidFile: it is a folder, exists already, or lies in no folder.
     """
-    if path.exists() and not force:
-        raise InvalidFile(f"{path}: exists already", next_step="Use another name, or --force to replace it.")
+    with naming(path):
+        placing.check_free(path, force=force)
 
 
 def write(source: Model, path: Path, *, dtype: str | None = None, seed: int = 0, force: bool = False) -> None:
@@ -121,7 +118,8 @@ def write(source: Model, path: Path, *, dtype: str | None = None, seed: int = 0,
     about = {name: getattr(origin, name) for name in ("file", "sha256", "framework", "version")}
     document = {"format": FORMAT, "version": VERSION, "seed": seed, "source": about, "layers": layers}
     stored = {name: Stored.of(np.asarray(array)) for name, array in arrays.items()}
-    _put(path, Contents(stored, {"": {npz.METADATA: json.dumps(document)}}))
+    with naming(path), placing.replacing(path, ".npz") as temporary:
+        npz.write(temporary, Contents(stored, {"": {npz.METADATA: json.dumps(document)}}))
 
 
 def read(path: Path) -> ProofFile:
@@ -160,24 +158,6 @@ def _named(trial: Trial, run: reference.Run) -> Iterator[tuple[str, Any]]:
     groups = {"h0": trial.h0, "c0": trial.c0, "output": run.outputs, "h": run.h, "c": run.c}
     for name, arrays in groups.items():
         yield from ((f"{name}.{number}", array) for number, array in enumerate(arrays))
-
-
-def _put(path: Path, contents: Contents) -> None:
-    try:
-        handle, name = tempfile.mkstemp(".npz", ".lstm-convert-", path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            npz.write(temporary, contents)
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-    except OSError as error:
-        raise InvalidFile(
-            f"{path}: cannot be written: {error.strerror or error}", next_step="Choose a folder you may write to."
-        ) from error
 
 
 def _proof(contents: Contents) -> ProofFile:

@@ -11,8 +11,9 @@ from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import LSTM, Activation, Cell, Gates, GRUCell, LSTMCell, Recurrent, SimpleRNNCell
 from lstm_convert.formats import FORMATS, Format
 from lstm_convert.frameworks import WriteOptions
+from lstm_convert.table import KERAS_2
 
-HARD_SIGMOID_OF_OLD = Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})
+HARD_SIGMOID_OF_OLD = KERAS_2.activations["hard_sigmoid"]
 
 _INPUTS, _UNITS, _PROJECTED = 3, 5, 2
 

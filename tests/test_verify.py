@@ -455,6 +455,25 @@ def test_a_proof_allows_what_the_user_asked_for(tmp_path: Path) -> None:
     assert verify(target).same
 
 
+def test_a_proof_has_the_permissions_of_the_result(proven: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert command("convert", KERAS_3 / "bidirectional.keras", proven, "--proof", "--force") == 0
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (proven, proofs.beside(proven))] == [0o600, 0o600]
+
+
+def test_a_folder_in_the_place_of_a_proof_is_seen_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "result.pt"
+    proofs.beside(target).mkdir()
+    assert command("convert", KERAS_3 / "bidirectional.keras", target, "--proof", "--force") == 2
+    assert f"{proofs.beside(target)}: is a folder" in capsys.readouterr().err
+    assert not target.exists()
+
+
 def test_a_proof_is_not_overwritten(proven: Path) -> None:
     proven.unlink()
     assert command("convert", KERAS_3 / "bidirectional.keras", proven, "--proof") == 2
