@@ -55,10 +55,8 @@ def _other_cells() -> Iterator[Variant]:
         yield Variant(f"{name}, bidirectional", replace(plain, backward=cell))
         yield Variant(f"{name}, masked", replace(plain, masked_by="masking"))
         if isinstance(cell, GRUCell):
-            yield Variant(
-                f"{name}, hard_sigmoid gates of Keras 1 and 2",
-                Recurrent.of("layer", replace(cell, gate=HARD_SIGMOID_OF_OLD)),
-            )
+            hard = replace(cell, gate=HARD_SIGMOID_OF_OLD)
+            yield Variant(f"{name}, hard_sigmoid gates of Keras 1 and 2", Recurrent.of("layer", hard))
     yield Variant("simple RNN, relu", Recurrent.of("layer", replace(simple, candidate=named("relu"))))
     yield Variant("simple RNN, sigmoid", Recurrent.of("layer", replace(simple, candidate=named("sigmoid"))))
 
