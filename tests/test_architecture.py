@@ -29,6 +29,13 @@ MAY_IMPORT = {
     "packing": ["bundle", "canonical", "errors", "layout"],
     "table": ["activations", "canonical", "layout"],
     "reference": ["activations", "canonical", "errors"],
+    "masks": ["canonical", "errors"],
+    "operations": ["activations", "canonical", "errors", "operations"],
+    "network_reference": ["canonical", "errors", "masks", "operations", "reference"],
+    "network_inputs": ["canonical", "errors", "network_reference"],
+    "network_proof": [
+        "canonical", "errors", "network_inputs", "network_reference", "precision", "proof",
+    ],
     "precision": ["canonical", "errors"],
     "proof": ["canonical", "errors", "precision", "reference"],
     "formats": ["errors"],
@@ -57,8 +64,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
 CORE = [
-    "activations", "bundle", "canonical", "conversion", "errors", "layout", "packing", "precision", "proof",
-    "reference",
+    "activations", "bundle", "canonical", "conversion", "errors", "layout", "masks", "network_inputs", "network_proof",
+    "network_reference", "operations", "packing", "precision", "proof", "reference",
 ]  # fmt: skip
 HEAVY = ["numpy", "h5py", "ml_dtypes", "safetensors", "torch", "tensorflow", "keras", "matplotlib", "yaml", "rich"]
 

@@ -80,7 +80,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     # alpha has one number for each place of the input without the batch, size 1 along the axes that share them.
     "prelu": Kind((), {"alpha": "place"}, ("alpha",)),
     RECURRENT: Kind(),
-    # min(max_value, x) where x >= threshold, else negative_slope * (x - threshold); max_value may be None.
+    # x where x > threshold, else 0; then at least 0 and at most max_value where that is not None; and where
+    # x < threshold, negative_slope * (x - threshold) is added.
     "relu": Kind(("max_value", "negative_slope", "threshold")),
     "repeat": Kind(("times",), mask=ENDS),
     "reshape": Kind(("shape",), mask=ENDS),  # without the batch; one may be -1
@@ -180,12 +181,16 @@ class Network:
         layers: the layers by name, in the source's order.
         calls: the calls, each after those that it reads.
         outputs: what is returned.
+        joins: what a merge of inputs with masks does. `all`: a step counts where it does in all masks there are.
+            `any`: where it does in any, and all count where an input has none; masked numbers take no part in products,
+            maxima and minima. *Source:* keras/src/layers/merging/, `any` from 3.4.0 on
     """
 
     inputs: tuple[Input, ...]
     layers: Mapping[str, Layer]
     calls: tuple[Call, ...]
     outputs: tuple[Feed, ...]
+    joins: str = "all"
 
     @property
     def recurrent(self) -> tuple[LSTM, ...]:
