@@ -1,0 +1,184 @@
+"""Operations that move, drop or repeat numbers and compute none."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lstm_convert.frameworks.pytorch.tracing.constants import tensor
+from lstm_convert.frameworks.pytorch.tracing.site import Site
+from lstm_convert.frameworks.pytorch.tracing.values import Stack, Tensor, Value
+from lstm_convert.frameworks.pytorch.tracing.windowed import along_axes
+
+_TO_THE_END = 1 << 62  # a slice without an end has a larger one than any axis
+
+
+def permute(site: Site, a: Any) -> Value:
+    """Return the axes in another order, of which only who needs it makes a layer."""
+    x = tensor(site, a.self)
+    order = a.dims if hasattr(a, "dims") else _swapped(len(x.order), a)
+    return Tensor(x.feed, tuple(x.order[dim] for dim in order), tuple(x.sizes[dim] for dim in order), x.whole)
+
+
+def _swapped(rank: int, a: Any) -> list[int]:
+    names = vars(a)
+    one, other = (names.get(old, names.get(new, at)) for old, new, at in (("dim0", "axis0", 0), ("dim1", "axis1", 1)))
+    order = list(range(rank))
+    order[one], order[other] = order[other], order[one]
+    return order
+
+
+def movedim(site: Site, a: Any) -> Value:
+    """Return one axis at another place."""
+    x = tensor(site, a.self)
+    order = list(range(len(x.order)))
+    order.insert(a.destination % len(order), order.pop(a.source % len(order)))
+    return Tensor(x.feed, tuple(x.order[dim] for dim in order), tuple(x.sizes[dim] for dim in order), x.whole)
+
+
+def reshape(site: Site, a: Any) -> Value:
+    """Return the numbers of each sample in another shape, in the order in which the axes are seen."""
+    x = tensor(site, a.self)
+    sizes = site.sizes[0]
+    if x.sizes == sizes:
+        return x
+    if sizes[:1] != (None,) and x.order[0] == 0 and _lead(x, sizes):
+        return Stack.of([x])
+    if sizes[:1] != (None,) or -1 in sizes:
+        site.refuse("the batch does not stay an axis by itself")
+    x = site.ordered(x)
+    before = _before_reshape(site, x)
+    if before.sizes == sizes:
+        return before
+    return site.made(site.layer("reshape", [before], {"shape": sizes[1:]}))
+
+
+def _lead(x: Tensor, sizes: Sequence[int | None]) -> bool:
+    """Return whether only an axis of one was put before the batch, as initial states have it."""
+    return len(x.order) == 2 and tuple(sizes) == (1, *x.sizes)  # noqa: PLR2004 (batch, features)
+
+
+def _before_reshape(site: Site, x: Tensor) -> Tensor:
+    """Return what was reshaped where a tensor was only that: one reshaping is enough."""
+    made = site.building.maker(x.feed)
+    if made is None or made[0].kind != "reshape" or made[0].each_step:
+        return x
+    (feed,) = made[1].inputs
+    return site.building.seen.get(feed, x)
+
+
+def flatten(site: Site, a: Any) -> Value:
+    """Return one row a sample, or some axes as one."""
+    sizes = site.sizes[0]
+    if len(sizes) != 2 or sizes[0] is not None:  # noqa: PLR2004 (batch, features)
+        return reshape(site, a)
+    x = tensor(site, a.self)
+    if x.sizes == sizes:
+        return x
+    return site.made(site.layer("flatten", [site.ordered(x)], {"channels": "last"}))
+
+
+def select(site: Site, a: Any) -> Value:
+    """Return one step or feature along an axis."""
+    x = tensor(site, a.self)
+    axis = x.order[a.dim]
+    if axis == 0 or not isinstance(a.index, int):
+        site.refuse("it picks one of the batch" if axis == 0 else "which one it picks depends on the input")
+    kept = [each for each in x.order if each != axis]
+    order = [sorted(kept).index(each) for each in kept]
+    return site.made(site.layer("take", [x], {"axis": axis, "index": a.index}), order)
+
+
+def cut(site: Site, a: Any) -> Value:
+    """Return a part of an axis."""
+    x = tensor(site, a.self)
+    size, axis = x.sizes[a.dim], x.order[a.dim]
+    if x.sizes == site.sizes[0] and (a.start or 0) == 0 and a.step == 1:
+        return x
+    if size is None or a.step != 1:
+        site.refuse("it takes a part of the batch" if size is None else f"it takes every {a.step}th")
+    start, end, _ = slice(a.start, a.end if a.end is None or a.end < _TO_THE_END else None).indices(size)
+    return _cropped(site, x, axis, (start, size - end))
+
+
+def _cropped(site: Site, x: Tensor, axis: int, amounts: tuple[int, int]) -> Tensor:
+    rank = len(x.order) - 2
+    if rank > 0:
+        return site.made(along_axes(site, x, "cropping", {axis: amounts}, rank), x.order)
+    # Features alone are no axis of a window; as steps of one feature they are.
+    size = x.sizes[1]
+    steps = Tensor(site.layer("reshape", [x], {"shape": (size, 1)}, part="steps"), (0, 1, 2), (None, size, 1))
+    cropped = along_axes(site, steps, "cropping", {1: amounts}, 1)
+    kept = Tensor(cropped, (0, 1, 2), (None, (size or 0) - sum(amounts), 1))
+    return site.made(site.layer("flatten", [kept], {"channels": "last"}, part="features"))
+
+
+def chunk(site: Site, a: Any) -> Value:
+    """Return an axis in parts, one behind the other."""
+    x = tensor(site, a.self)
+    dim, size = a.dim % len(x.order), x.sizes[a.dim]
+    if size is None:
+        site.refuse("it splits the batch")
+    widths = [sizes[dim] or 0 for sizes in site.sizes]
+    starts = np.cumsum([0, *widths]).tolist()
+    parts = []
+    for number, start in enumerate(starts[:-1]):
+        part = Site(site.building, f"{site.name}.{number}", site.path, (site.sizes[number],), site.dtype)
+        parts.append(_cropped(part, x, x.order[dim], (start, size - starts[number + 1])))
+    return tuple(parts)
+
+
+def unbind(site: Site, a: Any) -> Value:
+    """Return each step along an axis."""
+    x = tensor(site, a.self)
+    axis = x.order[a.dim]
+    if axis == 0:
+        site.refuse("it takes the batch apart")
+    kept = [each for each in x.order if each != axis]
+    order = [sorted(kept).index(each) for each in kept]
+    return tuple(
+        site.made(site.layer("take", [x], {"axis": axis, "index": index}, part=str(index)), order)
+        for index in range(x.sizes[a.dim] or 0)
+    )
+
+
+def repeat(site: Site, a: Any) -> Value:
+    """Return a row of each sample as so many equal steps."""
+    x = tensor(site, a.self)
+    sizes = site.sizes[0]
+    if x.sizes == sizes:
+        return x
+    if len(sizes) != 3 or (*x.sizes[:1], *x.sizes[2:]) != (*sizes[:1], *sizes[2:]) or x.sizes[1:2] != (1,):  # noqa: PLR2004
+        site.refuse("it repeats another axis than a step")
+    times = sizes[1]
+    x = site.ordered(x)
+    row = _before_reshape(site, x)
+    if len(row.sizes) != 2 or not row.in_order:  # noqa: PLR2004 (batch, features)
+        row = Tensor(site.layer("flatten", [x], {"channels": "last"}, part="row"), (0, 1), (x.sizes[0], x.sizes[2]))
+    return site.made(site.layer("repeat", [row], {"times": times}))
+
+
+def stack(site: Site, a: Any) -> Value:
+    """Return tensors along a new axis; before the batch, as states lie."""
+    xs = [tensor(site, x) for x in a.tensors]
+    dim = a.dim % (len(xs[0].order) + 1)
+    if dim == 0:
+        return Stack.of([site.ordered(x) for x in xs])
+    sizes = list(site.sizes[0])
+    sizes[dim] = 1
+    rows = []
+    for number, x in enumerate(xs):
+        feed = site.layer("reshape", [site.ordered(x)], {"shape": tuple(sizes[1:])}, part=f"row_{number}")
+        rows.append(Tensor(feed, tuple(range(len(sizes))), tuple(sizes)))
+    options = {"form": "concatenate", "axis": dim, "axes": None, "normalize": None}
+    return site.made(site.layer("merge", rows, options))
+
+
+OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
+    "permute": permute, "transpose.int": permute, "swapaxes": permute, "swapdims": permute, "t": permute,
+    "movedim.int": movedim, "reshape": reshape, "view": reshape,
+    "_unsafe_view": reshape, "unflatten.int": reshape, "squeeze": reshape, "squeeze.dim": reshape,
+    "squeeze.dims": reshape, "unsqueeze": reshape, "view_as": reshape, "reshape_as": reshape, "flatten.using_ints": flatten,
+    "select.int": select, "slice.Tensor": cut, "chunk": chunk, "split.Tensor": chunk, "split_with_sizes": chunk,
+    "unbind.int": unbind, "repeat": repeat, "expand": repeat, "stack": stack,
+}  # fmt: skip
