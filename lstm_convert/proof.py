@@ -92,12 +92,17 @@ def _difference(before: LSTM, after: LSTM, random: np.random.Generator) -> tuple
     ones, others = [*one.outputs, *one.h, *one.c], [*other.outputs, *other.h, *other.c]
     if [array.shape for array in ones] != [array.shape for array in others]:
         return np.inf, 0.0
-    difference = max(_largest(a, b) for a, b in zip(ones, others, strict=True))
+    difference = max(largest_difference(a, b) for a, b in zip(ones, others, strict=True))
     return difference, _ROUNDINGS_PER_STEP * STEPS * max(epsilon(layer.forward.W.dtype) for layer in (before, after))
 
 
-def _largest(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return the largest difference; a net that overflows must overflow in the same places."""
+def largest_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the largest difference; a net that overflows must overflow in the same places.
+
+    Args:
+        one: numbers of one side.
+        other: those of the other, of the same shape.
+    """
     finite = np.isfinite(one)
     if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
         return np.inf

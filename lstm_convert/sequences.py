@@ -64,14 +64,20 @@ def trials(
     if data is not None and data.shape[2] == inputs:
         xs: Sequence[Array] = [data]
     else:
-        xs = [_normal(random, (batch, steps, inputs)) for steps in LENGTHS for batch in BATCHES]
+        xs = [normal(random, (batch, steps, inputs)) for steps in LENGTHS for batch in BATCHES]
     for x in xs:
-        h0 = tuple(_normal(random, (len(x), cell.outputs)) for cell in layer.cells.values())
-        c0 = tuple(_normal(random, (len(x), cell.units)) for cell in layer.cells.values())
+        h0 = tuple(normal(random, (len(x), cell.outputs)) for cell in layer.cells.values())
+        c0 = tuple(normal(random, (len(x), cell.units)) for cell in layer.cells.values())
         yield Trial(x, h0, c0, random.random(x.shape[:2]) < _COUNTING if masked else None)
 
 
-def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Return normal numbers, none of them zero, that every type of number holds exactly.
+
+    Args:
+        random: their source.
+        shape: of the array.
+    """
     grains = np.round(random.normal(size=shape) / _GRAIN)
     return np.clip(np.where(grains == 0, 1, grains) * _GRAIN, -_LARGEST, _LARGEST)
 

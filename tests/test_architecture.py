@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "masks": ["canonical", "errors"],
     "operations": ["activations", "canonical", "errors", "operations"],
     "network_reference": ["canonical", "errors", "masks", "operations", "reference"],
-    "network_inputs": ["canonical", "errors", "network_reference"],
+    "network_inputs": ["canonical", "errors", "network_reference", "sequences"],
+    "network_shapes": ["canonical", "network_inputs", "network_reference"],
     "network_proof": [
         "canonical", "errors", "network_inputs", "network_reference", "precision", "proof",
     ],
@@ -65,7 +66,7 @@ MAY_IMPORT = {
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
 CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "masks", "network_inputs", "network_proof",
-    "network_reference", "operations", "packing", "precision", "proof", "reference",
+    "network_reference", "network_shapes", "operations", "packing", "precision", "proof", "reference",
 ]  # fmt: skip
 HEAVY = ["numpy", "h5py", "ml_dtypes", "safetensors", "torch", "tensorflow", "keras", "matplotlib", "yaml", "rich"]
 

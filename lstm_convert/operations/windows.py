@@ -23,13 +23,11 @@ def conv(layer: Layer, x: Float64) -> Float64:
     groups = options["groups"]
     if x.shape[-1] != kernel.shape[1] * groups or kernel.shape[0] % groups:
         raise ValueError(f"expected {kernel.shape[1] * groups} channels, found {x.shape[-1]}")
-    # (*window, groups, inputs, filters); the groups of channels are side by side.
-    kernels = (
-        kernel.transpose(*range(2, kernel.ndim), 0, 1).reshape(*size, groups, -1, kernel.shape[1]).swapaxes(-1, -2)
-    )
+    kernels = np.moveaxis(kernel, (0, 1), (-1, -2))
     y: Float64 = np.zeros(0)
     for place, part in _places(x, size, options["strides"], options["dilation"]):
-        of_groups = [inputs @ W for inputs, W in zip(np.split(part, groups, -1), kernels[place], strict=True)]
+        in_groups = (np.split(numbers, groups, -1) for numbers in (part, kernels[place]))
+        of_groups = [inputs @ weights for inputs, weights in zip(*in_groups, strict=True)]
         product = np.concatenate(of_groups, axis=-1)
         y = y + product if y.size else product
     if "bias" in layer.arrays:
