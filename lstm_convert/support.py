@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates
+from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell, Recurrent
 from lstm_convert.formats import FORMATS, Format
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.table import KERAS_2
@@ -28,11 +28,11 @@ class Variant:
     """
 
     name: str
-    layer: LSTM | None
+    layer: Recurrent | None
     refused: str = ""
 
 
-def example(**changes: Any) -> Cell:
+def example(**changes: Any) -> LSTMCell:
     """Return a small cell with random weights, as a variant changes it."""
     random = np.random.default_rng(0)
     outputs = _PROJECTED if "projection" in changes else _UNITS
@@ -41,7 +41,7 @@ def example(**changes: Any) -> Cell:
         "U": Gates(random.normal(size=(4, _UNITS, outputs)) / 4),
         "b": Gates(random.normal(size=(4, _UNITS)) / 4),
     }
-    return Cell(**{**plain, **changes})
+    return LSTMCell(**{**plain, **changes})
 
 
 def variants() -> tuple[Variant, ...]:

@@ -37,7 +37,7 @@ def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", *
     b_rec = Gates(array(4, units)) if bias in ("two", "recurrent") else None
     projection = array(size, units) if size else None
     kernels = Gates(array(4, units, inputs)), Gates(array(4, units, size or units))
-    return Cell(*kernels, b, b_rec, projection, peephole, **options)
+    return LSTMCell(*kernels, b, b_rec, projection, peephole, **options)
 
 
 SAMPLES = {

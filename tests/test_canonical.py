@@ -13,7 +13,7 @@ def cell(**changes: Any) -> Cell:
     fields: dict[str, Any] = {name: Gates(np.zeros(shape)) for name, shape in shapes.items() if shape is not None}
     if "projection" in fields:
         fields["projection"] = fields["projection"].array
-    return Cell(**fields)
+    return LSTMCell(**fields)
 
 
 def test_a_gate_is_reached_by_its_letter() -> None:

@@ -113,7 +113,7 @@ def tensorflow_cell(arrays: Mapping[str, Array]) -> tuple[Cell, dict[str, Any]]:
     forget = np.zeros_like(bias)
     forget[1] = settings["forget_bias"]
     peephole = [arrays[f"w_{gate}_diag"] for gate in "ifo"] if "w_i_diag" in arrays else None
-    cell = Cell(
+    cell = LSTMCell(
         W=Gates(gates[..., :inputs]),
         U=Gates(gates[..., inputs:]),
         b=Gates(bias),

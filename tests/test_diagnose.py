@@ -218,7 +218,7 @@ def random_model(units: int, inputs: int, layers: int, seed: int, *, both: bool 
             (random.normal(size=size) * 0.3).astype(np.float32)
             for size in ((4, units, width), (4, units, units), (4, units))
         )
-        return Cell(Gates(W), Gates(U), Gates(b))
+        return LSTMCell(Gates(W), Gates(U), Gates(b))
 
     found, width = [], inputs
     for place in range(layers):

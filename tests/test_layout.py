@@ -54,7 +54,7 @@ def cells(draw: st.DrawFn, row: Layout) -> tuple[Cell, dict[str, Any]]:
     arrays = {name: numbers(seed + place, dtype, shape) for place, (name, shape) in enumerate(shapes.items())}
     whole = ("projection", "peephole")
     fields: dict[str, Any] = {name: array if name in whole else Gates(array) for name, array in arrays.items()}
-    return Cell(**fields), arrays
+    return LSTMCell(**fields), arrays
 
 
 @st.composite
@@ -123,7 +123,7 @@ def test_each_gate_lies_where_the_framework_has_it(row: Layout) -> None:
     gates = LIES[row.name]
     number = {"i": 1, "f": 2, "g": 3, "o": 4}
     kernel = np.ones((4, 5, 3)) * np.arange(1, 5).reshape(4, 1, 1)
-    arrays = pack(row, Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))))).arrays
+    arrays = pack(row, LSTMCell(Gates(kernel), Gates(np.zeros((4, 5, 5))))).arrays
     if isinstance(gates, dict):
         assert {name: set(arrays[name].flat) for name in gates} == {
             name: {number[gate]} for name, gate in gates.items()
@@ -136,7 +136,7 @@ def test_each_gate_lies_where_the_framework_has_it(row: Layout) -> None:
 
 def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientation() -> None:
     kernel = np.arange(4 * 5 * 3).reshape(4, 5, 3)
-    cell = Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
+    cell = LSTMCell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
     arrays = pack(KERAS_CUDNN, cell).arrays
     for stored, gate in zip(np.split(arrays["kernel"], 4, axis=1), kernel, strict=True):
         assert stored.shape == (3, 5)
@@ -149,7 +149,7 @@ def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientati
 def test_any_order_of_gates_is_written_and_read_as_it_says(row: Layout, order: str) -> None:
     """Also those that no row has yet: an order that is not its own inverse shows a permutation applied backwards."""
     other = replace(row, gates=order)
-    cell = Cell(Gates(np.arange(4.0).reshape(4, 1, 1)), Gates(np.ones((4, 1, 1))))
+    cell = LSTMCell(Gates(np.arange(4.0).reshape(4, 1, 1)), Gates(np.ones((4, 1, 1))))
     arrays = pack(other, cell).arrays
     kernels = [array for name, array in arrays.items() if name.startswith(("W_", "kernel", "weight_ih"))]
     assert np.concatenate(kernels, axis=None).tolist() == ["ifco".index(gate) for gate in order]
@@ -174,7 +174,7 @@ def test_where_each_gate_lies_is_said_in_words(row: Layout, stored: str, words: 
 
 
 def cell_of(**changes: Any) -> Cell:
-    return replace(Cell(Gates(np.ones((4, 5, 3))), Gates(np.ones((4, 5, 5)))), **changes)
+    return replace(LSTMCell(Gates(np.ones((4, 5, 3))), Gates(np.ones((4, 5, 5)))), **changes)
 
 
 @pytest.mark.parametrize(

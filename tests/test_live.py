@@ -260,7 +260,7 @@ def test_a_keras_model_without_weights_says_how_to_get_them() -> None:
 
 def by_hand() -> tuple[Model, dict[str, Array]]:
     arrays = {"W": random(4, 5, INPUTS), "U": random(4, 5, 5), "b": random(4, 5)}
-    cell = Cell(Gates(arrays["W"]), Gates(arrays["U"]), Gates(arrays["b"]))
+    cell = LSTMCell(Gates(arrays["W"]), Gates(arrays["U"]), Gates(arrays["b"]))
     return Model((LSTM("lstm", cell),)), arrays
 
 

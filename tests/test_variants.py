@@ -391,7 +391,7 @@ def test_every_kind_of_file_keeps_the_type_that_is_asked_for(ending: str, dtype:
 def test_a_weight_too_large_for_the_type_is_refused_and_named(tmp_path: Path) -> None:
     W = np.ones((4, 5, 3), np.float32)  # noqa: N806 (the field's own letter)
     W[2, 1, 0] = 1e5
-    model = Model((LSTM("lstm", Cell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
+    model = Model((LSTM("lstm", LSTMCell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
     with pytest.raises(InvalidFile, match="too large for float16") as refused:
         lstm_convert.save(model, tmp_path / "weights.pt", dtype="float16")
     assert refused.value.details == ("lstm (forward) W: the largest number is 1e+05",)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstm_convert.activations import FUNCTIONS
-from lstm_convert.canonical import LSTM, Activation, Cell
+from lstm_convert.canonical import Activation, Cell, Recurrent
 from lstm_convert.export.plan import Part, has_bias, torch_has
 from lstm_convert.export.templates import LINE, chosen, number, template, with_calls, with_words
 
@@ -230,7 +230,7 @@ def _equations(cell: Cell, functions: Mapping[str, str]) -> Iterator[str]:
         yield f"h = {bounded(f'W_hr (o * {output})', cell.projection_clip)}"
 
 
-def _notes(layer: LSTM, merge: str) -> Iterator[str]:
+def _notes(layer: Recurrent, merge: str) -> Iterator[str]:
     if layer.go_backwards:
         yield "It reads from the last step on (go_backwards); its output stays in that order."
     if layer.backward is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lstm_convert.canonical import LSTM, SIGMOID, TANH, Cell, Model
+from lstm_convert.canonical import SIGMOID, TANH, Cell, Model, Recurrent
 from lstm_convert.errors import Unsupported
 from lstm_convert.export.names import attributes
 
@@ -18,7 +18,7 @@ class Part:
         name: the attribute's name.
     """
 
-    layer: LSTM
+    layer: Recurrent
     name: str
 
     @property

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
-from lstm_convert.canonical import LSTM, Activation, Cell, LeftOut, Model, Origin, Provenance
+from lstm_convert.canonical import Activation, Cell, LeftOut, Model, Origin, Provenance, Recurrent
 from lstm_convert.errors import InvalidFile
 
 ROLES = ("gate", "candidate", "output")
 
 _CELL_OPTIONS = ("gate_clip", "cell_clip", "projection_clip", "coupled")
-_WIRING = tuple(field.name for field in fields(LSTM) if field.name not in ("forward", "backward", "origin"))
+_WIRING = tuple(field.name for field in fields(Recurrent) if field.name not in ("forward", "backward", "origin"))
 
 
 def parsed(text: Any) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ def of_model(model: Model) -> dict[str, Any]:
     }
 
 
-def of_layer(layer: LSTM) -> dict[str, Any]:
+def of_layer(layer: Recurrent) -> dict[str, Any]:
     """Return what a layer says beside its arrays, its cells' activations, clips and coupling under `cells`."""
     cells = {
         direction: {role: asdict(getattr(cell, role)) for role in ROLES}
@@ -48,7 +48,7 @@ def of_layer(layer: LSTM) -> dict[str, Any]:
     return {**{name: getattr(layer, name) for name in _WIRING}, "origin": origin, "cells": cells}
 
 
-def model_of(document: Mapping[str, Any], layers: tuple[LSTM, ...]) -> Model:
+def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Model:
     """Return the model that a document and its layers make.
 
     Raises:
@@ -63,18 +63,18 @@ def model_of(document: Mapping[str, Any], layers: tuple[LSTM, ...]) -> Model:
     )
 
 
-def layer_of(said: Mapping[str, Any], cells: Mapping[str, Cell]) -> LSTM:
+def layer_of(said: Mapping[str, Any], cells: Mapping[str, Cell]) -> Recurrent:
     """Return the layer that a document and its cells make, by direction.
 
     Raises:
         KeyError, TypeError, AttributeError: as `model_of`.
     """
     origin = said["origin"]
-    return LSTM(
+    return Recurrent.of(
         forward=cells["forward"],
         backward=cells.get("backward"),
         origin=Origin(str(origin["layout"]), tuple(map(dict, origin["keys"]))) if origin else None,
-        **_checked(LSTM, {name: said[name] for name in _WIRING if name in said}),
+        **_checked(Recurrent, {name: said[name] for name in _WIRING if name in said}),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import GATES, LSTM, Cell, Model
+from lstm_convert.canonical import GATES, Cell, Model, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
@@ -50,7 +50,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         raise InvalidFile(f"its document is damaged: {error!r:.200}") from error
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
+def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
     """Yield why the canonical form cannot say exactly what a layer computes; nothing where it can."""
     for direction, cell in layer.cells.items():
         for role in document.ROLES:
@@ -58,7 +58,7 @@ def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG0
                 yield f"{layer.name} ({direction}): {role} activation {activation}, which is not known"
 
 
-def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
+def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has it)
     """Return how exact a layer is in the canonical form, where it is not refused."""
     return "exact"
 
@@ -103,7 +103,7 @@ def _tensors(cell: Cell) -> Iterator[tuple[str, Any]]:
             yield name, array
 
 
-def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> LSTM:
+def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> Recurrent:
     cells = {direction: _cell(contents, f"{name}.{direction}", options) for direction, options in said["cells"].items()}
     return document.layer_of(said, cells)
 

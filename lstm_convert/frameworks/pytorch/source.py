@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.canonical import Cell, Model, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch
 from lstm_convert.export import cell_of, keys, source, state
@@ -55,7 +55,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         raise InvalidFile(f"the document {DOCUMENT} is damaged: {error!r:.200}") from error
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
+def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
     """Yield why a layer cannot be written out; nothing where it can."""
     if layer.backward and layer.merge not in _MERGES:
         yield f"{layer.name}: merge {layer.merge!r:.40} is not known"
@@ -71,7 +71,7 @@ def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG0
         yield f"{layer.name}: its directions read {layer.forward.inputs} and {layer.backward.inputs} features"
 
 
-def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
+def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has it)
     """Return how exact a layer is in source code, where it is not refused."""
     return "exact as source"
 
@@ -101,7 +101,7 @@ def usage(model: Model, options: WriteOptions) -> list[str]:  # noqa: ARG001 (ev
     return [*lines, "output, states = model(x, states), batch first; its docstring says what it takes"]
 
 
-def _described(layer: LSTM, places: list[dict[str, str]]) -> dict[str, Any]:
+def _described(layer: Recurrent, places: list[dict[str, str]]) -> dict[str, Any]:
     """Return what a layer says, and for each cell where its arrays are and which of its biases it has."""
     said = document.of_layer(layer)
     for cell, options, keys_of in zip(layer.cells.values(), said["cells"].values(), places, strict=True):
@@ -110,7 +110,7 @@ def _described(layer: LSTM, places: list[dict[str, str]]) -> dict[str, Any]:
     return said
 
 
-def _layer(contents: Contents, said: Mapping[str, Any]) -> LSTM:
+def _layer(contents: Contents, said: Mapping[str, Any]) -> Recurrent:
     return document.layer_of(said, {direction: _cell(contents, cell) for direction, cell in said["cells"].items()})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.export import keys, source
@@ -95,7 +95,7 @@ def _loaded(module: ModuleType, weights: Path) -> Any:
 
 def _returning(model: Model, number: int, tensors: Mapping[str, Any], *, return_sequences: bool) -> tuple[Part, Any]:
     """Return a layer as it is written where it returns every step, or the last alone, with its own weights."""
-    layer: LSTM = replace(model.layers[number], return_sequences=return_sequences)
+    layer: Recurrent = replace(model.layers[number], return_sequences=return_sequences)
     alone = Model((layer,))
     (part,) = planned(alone).parts
     made = _module(alone).Model()
