@@ -1,40 +1,62 @@
 """Live PyTorch modules: read where they stand, or made from a model. PyTorch is imported only to make one."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lstm_convert.activations import named
-from lstm_convert.canonical import TANH, Model, Provenance, Recurrent, SimpleRNN
+from lstm_convert.canonical import TANH, LeftOut, Model, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
 from lstm_convert.frameworks import ReadOptions, WriteOptions
-from lstm_convert.frameworks.pytorch import state_dict
+from lstm_convert.frameworks.pytorch import examples, state_dict
+from lstm_convert.frameworks.pytorch.tensors import array_of, tensor_of
+from lstm_convert.frameworks.pytorch.traced import Traced, traced
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
-def from_torch(module: "nn.Module") -> Model:
-    """Return the recurrent layers of a module: an nn.LSTM, nn.GRU, nn.RNN, one of their cells, or what holds some.
+def from_torch(module: "nn.Module", *, example: "torch.Tensor | Sequence[torch.Tensor] | None" = None) -> Model:
+    """Return a module as a model: its recurrent layers, and the whole network that it computes where that can be told.
 
     Args:
         module: it is read, not changed; its device does not matter.
+        example: what its forward is given, batch first: a tensor, or one for each input. With it the module is traced
+            by torch.export. Without it that is tried where its layers tell what it reads; if in vain, the model has
+            the recurrent layers alone.
 
     Returns:
         The model; its arrays are copies.
 
     Raises:
         InvalidFile: it holds no recurrent layer.
-        Unsupported: it holds something else under the names of such a layer.
+        Unsupported: it holds something else under the names of such a layer, or an example was given and what it
+            computes is not understood; all of that is listed.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise TypeError(f"expected a torch.nn.Module, found {type(module).__name__}")
-    arrays = {name: Stored.of(_array(torch, tensor)) for name, tensor in module.state_dict().items()}
+    layers = _layers_alone(torch, module)
+    if example is not None:
+        given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
+        return _whole(torch, module, traced(torch, module, given), layers)
+    guessed = examples.guessed(torch, module)
+    if guessed is None:
+        return layers
+    try:
+        found = traced(torch, module, guessed.inputs)
+    except Unsupported as error:
+        return replace(layers, not_understood=(error.what, *error.details))
+    whole = _whole(torch, module, found, layers)
+    return replace(whole, assumed=(*whole.assumed, guessed.assumed))
+
+
+def _layers_alone(torch: Any, module: Any) -> Model:
+    """Return the recurrent layers of a module, which its weights tell."""
+    arrays = {name: Stored.of(array_of(tensor)) for name, tensor in module.state_dict().items()}
     model = state_dict.read(Contents(arrays), ReadOptions())
     if not model.layers:
         raise InvalidFile(f"{type(module).__name__} has no LSTM, GRU or RNN", [f"found {name}" for name in arrays])
@@ -51,6 +73,24 @@ def from_torch(module: "nn.Module") -> Model:
         )
     layers = tuple(_told(layer, owners[layer.name][1]) for layer in model.layers)
     return Model(layers, model.left_out, provenance=Provenance("pytorch", torch.__version__))
+
+
+def _whole(torch: Any, module: Any, found: Traced, layers: Model) -> Model:
+    """Return the model of a whole network; what is left out is what the network does not read."""
+    if not found.network.recurrent:
+        raise InvalidFile(f"the forward of {type(module).__name__} reads no LSTM, GRU or RNN")
+    tensors = dict(module.state_dict(keep_vars=True))
+    read = {id(tensor) for name, tensor in tensors.items() if name in found.used}
+    unread = {name: tensor for name, tensor in tensors.items() if id(tensor) not in read}
+    left_out = tuple(
+        LeftOut(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), _purpose(name))
+        for name, tensor in unread.items()
+    )
+    return replace(layers, layers=found.network.recurrent, left_out=left_out, notes=found.notes, network=found.network)
+
+
+def _purpose(name: str) -> str:
+    return "training state" if name.rpartition(".")[2] == "num_batches_tracked" else "weight"
 
 
 def to_torch(
@@ -82,7 +122,7 @@ def to_torch(
     layers = state_dict.as_written(model.layers, options)
     paths = list(dict.fromkeys(layer.path for layer in layers))
     modules = {path: _module(torch, [layer for layer in layers if layer.path == path]) for path in paths}
-    arrays = {name: _tensor(torch, stored.read()) for name, stored in state_dict.write(model, options).arrays.items()}
+    arrays = {name: tensor_of(stored.read()) for name, stored in state_dict.write(model, options).arrays.items()}
     for path, module in modules.items():
         prefix = f"{path}." if path else ""
         module.load_state_dict({name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)})
@@ -109,21 +149,6 @@ def _told(layer: Recurrent, owner: Any) -> Recurrent:
     if not isinstance(layer, SimpleRNN):
         return layer
     return layer.with_cells({name: cell.with_activations(said) for name, cell in layer.cells.items()})
-
-
-def _array(torch: Any, tensor: Any) -> NDArray[Any]:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        import ml_dtypes  # noqa: PLC0415 (only such modules need it)
-
-        return np.array(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
-    return np.array(tensor.numpy())
-
-
-def _tensor(torch: Any, array: NDArray[Any]) -> Any:
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.array(array))
 
 
 def _module(torch: Any, layers: list[Recurrent]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import LSTM, Array, Call, Feed, Input, Layer, Network
+from lstm_convert.canonical import Recurrent, Array, Call, Feed, Input, Layer, Network
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.frameworks.pytorch.tracing.values import Tensor
 
@@ -42,7 +42,7 @@ class Building:
         """Return the output of a call of a layer; the same layer under the same name is called again."""
         return self._called(Layer(name, kind, options, arrays), inputs, ())
 
-    def call_recurrent(self, layer: LSTM, inputs: Sequence[Feed], states: Sequence[Feed]) -> Feed:
+    def call_recurrent(self, layer: Recurrent, inputs: Sequence[Feed], states: Sequence[Feed]) -> Feed:
         """Return the sequence that a recurrent layer makes; its states are the outputs after that."""
         return self._called(Layer(layer.name, RECURRENT, recurrent=layer), inputs, states)
 
@@ -123,7 +123,7 @@ def _started_from(network: Network, call: Call) -> str | None:
     return giver.name if giver else None
 
 
-def _recurrent(network: Network, feed: Feed) -> LSTM | None:
+def _recurrent(network: Network, feed: Feed) -> Recurrent | None:
     number = feed.step - len(network.inputs)
     return None if number < 0 else network.layers[network.calls[number].layer].recurrent
 

@@ -60,7 +60,7 @@ def batch_norm(site: Site, a: Any) -> Value:
     if a.training or a.running_mean is None:
         site.refuse("it normalises by the batch itself (track_running_stats=False)")
     x = tensor(site, a.input)
-    options = {"axis": x.order[1], "epsilon": a.eps, "momentum": 1 - a.momentum}
+    options = {"axis": site.axis(x, 1), "epsilon": a.eps, "momentum": 1 - a.momentum}
     found = arrays(site, gamma=a.weight, beta=a.bias, mean=a.running_mean, variance=a.running_var)
     return site.made(site.layer("batch_norm", [x], options, found), x.order)
 
@@ -76,7 +76,7 @@ def layer_norm(site: Site, a: Any) -> Value:
 def softmax(site: Site, a: Any) -> Value:
     """Return a softmax along an axis."""
     x = tensor(site, a.self)
-    return site.elementwise("softmax", x, {"axis": x.order[a.dim]})
+    return site.elementwise("softmax", x, {"axis": site.axis(x, a.dim)})
 
 
 def log_softmax(site: Site, a: Any) -> Value:
@@ -115,10 +115,9 @@ def cat(site: Site, a: Any) -> Value:
     xs = [tensor(site, x) for x in a.tensors]
     if len({x.order for x in xs}) > 1:
         xs = [site.ordered(x) for x in xs]
-    axis = xs[0].order[a.dim]
-    if axis == 0:
+    if xs[0].order[a.dim] == 0:
         site.refuse("it joins batches")
-    options = {"form": "concatenate", "axis": axis, "axes": None, "normalize": None}
+    options = {"form": "concatenate", "axis": site.axis(xs[0], a.dim), "axes": None, "normalize": None}
     return site.made(site.layer("merge", xs, options), xs[0].order)
 
 

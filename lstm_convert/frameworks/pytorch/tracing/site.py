@@ -98,6 +98,12 @@ class Site:
         sizes = (x.sizes[batch], *(x.sizes[axis] for axis in others))
         return Tensor(feed, tuple(range(len(sizes))), sizes, x.whole)
 
+    @staticmethod
+    def axis(x: Tensor, dim: int) -> int:
+        """Return the axis that a layer works along, the last as -1, which says it for any number of axes."""
+        axis = x.order[dim]
+        return -1 if axis == len(x.order) - 1 else axis
+
     def features_last(self, x: Tensor, count: int = 1) -> Tensor:
         """Return a tensor whose last axes are made last too."""
         rank = len(x.order)

@@ -1,11 +1,13 @@
 """Recurrent operations, and the last states that they return: h_n, a row for each layer and direction."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import Feed
+from lstm_convert.activations import named
+from lstm_convert.canonical import TANH, Activation, Feed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch import state_dict
@@ -18,15 +20,22 @@ _STACKED = 3  # axes of h_n: layers and directions, batch, features
 
 def lstm(site: Site, a: Any) -> Value:
     """Return an LSTM's sequence, h_n and c_n."""
-    return _recurrent(site, a, a.hx)
+    return _recurrent(site, a, a.hx, {})
 
 
-def of_one_state(site: Site, a: Any) -> Value:
-    """Return a GRU's or a simple RNN's sequence and h_n."""
-    return _recurrent(site, a, [a.hx])
+def _of_one_state(**said: Activation) -> Callable[[Site, Any], Value]:
+    return lambda site, a: _recurrent(site, a, [a.hx], said)
 
 
-def _recurrent(site: Site, a: Any, initial: Sequence[Value]) -> Value:
+def _recurrent(site: Site, a: Any, initial: Sequence[Value], said: Mapping[str, Activation]) -> Value:
+    """Return the sequence and the last states.
+
+    Args:
+        site: the node.
+        a: its arguments.
+        initial: what it starts from: h_0, and c_0 where it has such.
+        said: the activations that the operator says and the weights do not.
+    """
     x = site.ordered(tensor(site, a.input), batch=0 if a.batch_first else 1)
     directions = 2 if a.bidirectional else 1
     layers = state_dict.read(Contents(_parameters(site, a, directions)), ReadOptions()).layers
@@ -42,6 +51,8 @@ def _recurrent(site: Site, a: Any, initial: Sequence[Value]) -> Value:
         states = [start[row].feed for row in rows for start in starts if start]
         if len(states) not in (0, directions * len(initial)):
             site.refuse("of its initial states only some are zeros")
+        cells = {name: cell.with_activations(said) for name, cell in layer.cells.items()}
+        layer = replace(layer.with_cells(cells), path=site.path)  # noqa: PLW2901 (the same layer, told more)
         feed = site.building.call_recurrent(layer, [feed], states)
         outputs = iter(range(1, 1 + directions * len(initial)))
         for cell in layer.cells.values():
@@ -145,7 +156,7 @@ def side_by_side(site: Site, tensors: Sequence[Tensor]) -> Tensor:
     """Return tensors (batch, features) as one."""
     if len(tensors) == 1:
         return tensors[0]
-    options = {"form": "concatenate", "axis": 1, "axes": None, "normalize": None}
+    options = {"form": "concatenate", "axis": -1, "axes": None, "normalize": None}
     return site.made(site.layer("merge", tensors, options))
 
 
@@ -175,7 +186,8 @@ def same(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both
 
 
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
-    "lstm.input": lstm, "gru.input": of_one_state, "rnn_tanh.input": of_one_state, "rnn_relu.input": of_one_state,
+    "lstm.input": lstm, "gru.input": _of_one_state(), "rnn_tanh.input": _of_one_state(candidate=TANH),
+    "rnn_relu.input": _of_one_state(candidate=named("relu")),
 }  # fmt: skip
 
 # By the same names, where what comes in is a stack.

@@ -72,7 +72,13 @@ class Zeros:
 
 @dataclass(frozen=True)
 class Unknown:
-    """What a node that is not understood would have made, or what is not made at all."""
+    """What a node that is not understood would have made.
+
+    Args:
+        why: what to say of a node that reads it; empty where that is said already.
+    """
+
+    why: str = ""
 
 
 Value = Tensor | Stack | Known | Zeros | Unknown | tuple[Any, ...]
