@@ -46,13 +46,20 @@ class Conversion:
     proof: Proof
 
 
-def load(path: PathLike, *, config: PathLike | None = None, recurrent_activation: str | None = None) -> Model:
+def load(
+    path: PathLike,
+    *,
+    config: PathLike | None = None,
+    recurrent_activation: str | None = None,
+    graph: str | None = None,
+) -> Model:
     """Return the LSTM layers of a file, gates apart, whatever wrote it. No framework is needed and nothing is executed.
 
     Args:
         path: the file; what it is, its first bytes say.
         config: the architecture, JSON or YAML, that belongs to a weights-only file.
         recurrent_activation: the gates' activation, where neither the file nor `config` states it.
+        graph: the modules of a PyTorch state dict in the order in which they are called: `emb,rnn,last,head`.
 
     Returns:
         The model, its arrays in the numbers' type of the file.
@@ -65,7 +72,7 @@ def load(path: PathLike, *, config: PathLike | None = None, recurrent_activation
     """
     path = Path(path)
     with naming(path):
-        options = ReadOptions(_architecture(config), recurrent_activation)
+        options = ReadOptions(_architecture(config), recurrent_activation, graph=graph)
         model, entry = _read(path, options)
         _check(model)
         file = replace(
@@ -111,12 +118,13 @@ def save(
         _write(model, path, options, force=force)
 
 
-def convert(
+def convert(  # noqa: PLR0913 (each is an option of its own)
     source: PathLike,
     target: PathLike,
     *,
     config: PathLike | None = None,
     recurrent_activation: str | None = None,
+    graph: str | None = None,
     stack: bool = False,
     rename: Mapping[str, str] | None = None,
     allow: Iterable[str] = (),
@@ -131,6 +139,7 @@ def convert(
         target: the file to write, as in `save`.
         config: as in `load`.
         recurrent_activation: as in `load`.
+        graph: as in `load`.
         stack: as in `save`.
         rename: as in `save`.
         allow: as in `save`.
@@ -154,7 +163,7 @@ def convert(
         )
         for written in files_of(target):
             check_free(written, force=force)
-    model = load(source, config=config, recurrent_activation=recurrent_activation)
+    model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
     with naming(target):
         result, proof = _write(model, target, options, force=force)
     entry, _ = for_writing(target)

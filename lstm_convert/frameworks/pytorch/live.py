@@ -42,7 +42,7 @@ def from_torch(module: "nn.Module", *, example: "torch.Tensor | Sequence[torch.T
     layers = _layers_alone(torch, module)
     if example is not None:
         given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
-        return _whole(torch, module, traced(torch, module, given), layers)
+        return _whole(module, traced(torch, module, given), layers)
     guessed = examples.guessed(torch, module)
     if guessed is None:
         return layers
@@ -50,7 +50,7 @@ def from_torch(module: "nn.Module", *, example: "torch.Tensor | Sequence[torch.T
         found = traced(torch, module, guessed.inputs)
     except Unsupported as error:
         return replace(layers, not_understood=(error.what, *error.details))
-    whole = _whole(torch, module, found, layers)
+    whole = _whole(module, found, layers)
     return replace(whole, assumed=(*whole.assumed, guessed.assumed))
 
 
@@ -75,7 +75,7 @@ def _layers_alone(torch: Any, module: Any) -> Model:
     return Model(layers, model.left_out, provenance=Provenance("pytorch", torch.__version__))
 
 
-def _whole(torch: Any, module: Any, found: Traced, layers: Model) -> Model:
+def _whole(module: Any, found: Traced, layers: Model) -> Model:
     """Return the model of a whole network; what is left out is what the network does not read."""
     if not found.network.recurrent:
         raise InvalidFile(f"the forward of {type(module).__name__} reads no LSTM, GRU or RNN")

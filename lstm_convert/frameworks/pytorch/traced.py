@@ -102,10 +102,9 @@ def _once(torch: Any, module: Any, example: Sequence[Any]) -> Traced:
         for node, x in zip(places, tensors, strict=True)
     )
     building = Building(inputs, _dtype(module))
-    for number, (node, given) in enumerate(zip(places, inputs, strict=True)):
-        order = tuple(range(len(given.shape) + 1))
-        x = Tensor(Feed(number), order, (None, *given.shape), whole="int" in given.dtype)
-        values[node] = building.see(x)
+    for number, (node, read) in enumerate(zip(places, inputs, strict=True)):
+        order = tuple(range(len(read.shape) + 1))
+        values[node] = building.see(Tensor(Feed(number), order, (None, *read.shape), whole="int" in read.dtype))
     network = Walk(building, batches, values).network(graph)
     used = {value.name for node, value in values.items() if isinstance(value, Known) and node.users}
     return Traced(network, tuple(dict.fromkeys(building.notes)), frozenset(used))
@@ -119,7 +118,8 @@ def _known(program: Any, graph: Sequence[Any]) -> dict[Any, Value]:
     for node in graph:
         if node.op == "placeholder" and node.name in names:
             name = names[node.name]
-            values[node] = Known(program.state_dict[name] if name in program.state_dict else program.constants[name], name)
+            held = program.state_dict if name in program.state_dict else program.constants
+            values[node] = Known(held[name], name)
         elif node.op == "placeholder" and node.name in constants:
             values[node] = Known(program.constants[constants[node.name]])
     return values
@@ -136,9 +136,7 @@ def _with_more_steps(torch: Any, example: Sequence[Any]) -> list[Any] | None:
     if not sequences:
         return None
     steps = sequences[0].shape[1]
-    return [
-        torch.cat([x, x[:, :_MORE_STEPS]], 1) if _is_sequence(x) and x.shape[1] == steps else x for x in example
-    ]
+    return [torch.cat([x, x[:, :_MORE_STEPS]], 1) if _is_sequence(x) and x.shape[1] == steps else x for x in example]
 
 
 def _is_sequence(x: Any) -> bool:

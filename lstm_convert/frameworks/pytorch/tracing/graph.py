@@ -22,6 +22,7 @@ OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
 
 _ZEROS = ("zeros", "new_zeros", "zeros_like")
 _JOINS = ("cat", "concat")
+_NAMES = {*OPERATIONS, *states.OF_STACKS, *_ZEROS, "getitem"}
 
 
 @dataclass
@@ -84,13 +85,18 @@ class Walk:
         a = nodes.arguments(node, self.values, self.batches)
         inputs = list(nodes.flat(list(vars(a).values())))
         if any(isinstance(value, Unknown) and not value.why for value in inputs):
+            if nodes.operation(node) not in _NAMES:
+                self._problem(node, "")
             return Unknown()
         try:
             return self._made(node, a, inputs)
         except NotUnderstood as reason:
-            why = f"{nodes.operation(node)}" + f" ({reason})" * bool(str(reason))
-            self.problems.setdefault(nodes.place(node), []).append(why)
+            self._problem(node, str(reason))
             return Unknown()
+
+    def _problem(self, node: Any, reason: str) -> None:
+        what = nodes.operation(node) + f" ({reason})" * bool(reason)
+        self.problems.setdefault(nodes.place(node), []).append(what)
 
     def _made(self, node: Any, a: SimpleNamespace, inputs: Sequence[Any]) -> Value:
         operation, made = nodes.operation(node), node.meta["val"]

@@ -103,7 +103,7 @@ def place(node: Any) -> str:
 
 def _modules(node: Any) -> list[tuple[str, str]]:
     stack = node.meta.get("nn_module_stack") or {"": ("", "Module")}
-    return [(where, cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__name__}") for where, cls in stack.values()]
+    return [(where, str(cls)) for where, cls in stack.values()]
 
 
 def seen_by_others(node: Any) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstm_convert.activations import NUMBERS
 from lstm_convert.frameworks.pytorch.tracing.constants import arrays, known, tensor
-from lstm_convert.frameworks.pytorch.tracing.site import LINEAR, Site
+from lstm_convert.frameworks.pytorch.tracing.site import LINEAR, NotUnderstood, Site
 from lstm_convert.frameworks.pytorch.tracing.values import Known, Tensor, Value
 
 # Of which PyTorch's function takes no numbers, or these at their defaults; the name in the table of activations.
@@ -22,25 +22,24 @@ _SOFTPLUS_IS_LINEAR_FROM = 20
 
 def linear(site: Site, a: Any) -> Value:
     """Return a dense layer; its weight has a row for each unit, as the network's kernel."""
-    x = site.features_last(tensor(site, a.input))
-    found = arrays(site, kernel=a.weight, bias=a.bias)
+    x = site.features_last(tensor(a.input))
+    found = arrays(kernel=a.weight, bias=a.bias)
     return site.made(site.layer("dense", [x], {"activation": LINEAR}, found), x.order)
 
 
 def matmul(site: Site, a: Any) -> Value:
     """Return a dense layer where the other is a parameter, else the sums of products of two sequences."""
-    one, other = (getattr(a, name, None) for name in (("self", "mat2") if hasattr(a, "mat2") else ("self", "other")))
-    x = tensor(site, one)
+    x, other = tensor(a.self), a.mat2 if hasattr(a, "mat2") else a.other
     if isinstance(other, Known):
-        kernel = known(site, other)
+        kernel = known(other)
         if kernel.ndim != 2:  # noqa: PLR2004 (a matrix)
-            site.refuse("it multiplies by a parameter that is no matrix")
+            raise NotUnderstood("it multiplies by a parameter that is no matrix")
         x = site.features_last(x)
         feed = site.layer("dense", [x], {"activation": LINEAR}, {"kernel": np.ascontiguousarray(kernel.T)})
         return site.made(feed, x.order)
-    y = tensor(site, other)
+    y = tensor(other)
     if (len(x.order), len(y.order)) != (3, 3):
-        site.refuse("it multiplies matrices with other than three axes")
+        raise NotUnderstood("it multiplies matrices with other than three axes")
     x, y = site.ordered(x), site.ordered(y)
     options = {"form": "dot", "axis": None, "axes": (2, 1), "normalize": False}
     return site.made(site.layer("merge", [x, y], options))
@@ -48,75 +47,75 @@ def matmul(site: Site, a: Any) -> Value:
 
 def embedding(site: Site, a: Any) -> Value:
     """Return an embedding; a padding index changes nothing once it is trained."""
-    words = tensor(site, a.indices)
+    words = tensor(a.indices)
     if not words.whole:
-        site.refuse("its words are no whole numbers")
-    feed = site.layer("embedding", [words], {"mask_zero": False}, arrays(site, kernel=a.weight))
+        raise NotUnderstood("its words are no whole numbers")
+    feed = site.layer("embedding", [words], {"mask_zero": False}, arrays(kernel=a.weight))
     return site.made(feed, (*words.order, len(words.order)))
 
 
 def batch_norm(site: Site, a: Any) -> Value:
     """Return a batch normalisation; PyTorch's momentum is what is new, Keras's what is kept."""
     if a.training or a.running_mean is None:
-        site.refuse("it normalises by the batch itself (track_running_stats=False)")
-    x = tensor(site, a.input)
+        raise NotUnderstood("it normalises by the batch itself (track_running_stats=False)")
+    x = tensor(a.input)
     options = {"axis": site.axis(x, 1), "epsilon": a.eps, "momentum": 1 - a.momentum}
-    found = arrays(site, gamma=a.weight, beta=a.bias, mean=a.running_mean, variance=a.running_var)
+    found = arrays(gamma=a.weight, beta=a.bias, mean=a.running_mean, variance=a.running_var)
     return site.made(site.layer("batch_norm", [x], options, found), x.order)
 
 
 def layer_norm(site: Site, a: Any) -> Value:
     """Return a layer normalisation over the last axes."""
     count = len(a.normalized_shape)
-    x = site.features_last(tensor(site, a.input), count)
+    x = site.features_last(tensor(a.input), count)
     options = {"axes": tuple(range(-count, 0)), "epsilon": a.eps}
-    return site.made(site.layer("layer_norm", [x], options, arrays(site, gamma=a.weight, beta=a.bias)), x.order)
+    return site.made(site.layer("layer_norm", [x], options, arrays(gamma=a.weight, beta=a.bias)), x.order)
 
 
 def softmax(site: Site, a: Any) -> Value:
     """Return a softmax along an axis."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     return site.elementwise("softmax", x, {"axis": site.axis(x, a.dim)})
 
 
 def log_softmax(site: Site, a: Any) -> Value:
     """Return the logarithm of a softmax along the last axis."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     if a.dim % len(x.order) != len(x.order) - 1:
-        site.refuse("it works along another axis than the last")
+        raise NotUnderstood("it works along another axis than the last")
     return site.activation(site.features_last(x), "log_softmax")
 
 
 def prelu(site: Site, a: Any) -> Value:
     """Return a PReLU with a slope for each channel, axis 1, or one for all."""
-    x = site.ordered(tensor(site, a.self))
-    alpha = known(site, a.weight)
+    x = site.ordered(tensor(a.self))
+    alpha = known(a.weight)
     return site.made(site.layer("prelu", [x], {}, {"alpha": alpha.reshape(-1, *[1] * (len(x.order) - 2))}))
 
 
 def dropout(site: Site, a: Any) -> Value:
     """Return a dropout, which does nothing once it is trained."""
-    return site.elementwise("dropout", tensor(site, a.input), {"form": "dropout", "rate": a.p})
+    return site.elementwise("dropout", tensor(a.input), {"form": "dropout", "rate": a.p})
 
 
 def alpha_dropout(site: Site, a: Any) -> Value:
     """Return an alpha dropout, which does nothing once it is trained."""
-    return site.elementwise("dropout", tensor(site, a.input), {"form": "alpha_dropout", "rate": a.p})
+    return site.elementwise("dropout", tensor(a.input), {"form": "alpha_dropout", "rate": a.p})
 
 
 def feature_dropout(site: Site, a: Any) -> Value:
     """Return the same tensor: which features are dropped together, the network does not say."""
     site.building.notes.append(f"{site.name}: drops whole channels in training alone (p={a.p:g}); it is left out")
-    return tensor(site, a.input)
+    return tensor(a.input)
 
 
 def cat(site: Site, a: Any) -> Value:
     """Return tensors side by side along an axis."""
-    xs = [tensor(site, x) for x in a.tensors]
+    xs = [tensor(x) for x in a.tensors]
     if len({x.order for x in xs}) > 1:
         xs = [site.ordered(x) for x in xs]
     if xs[0].order[a.dim] == 0:
-        site.refuse("it joins batches")
+        raise NotUnderstood("it joins batches")
     options = {"form": "concatenate", "axis": site.axis(xs[0], a.dim), "axes": None, "normalize": None}
     return site.made(site.layer("merge", xs, options), xs[0].order)
 
@@ -124,12 +123,12 @@ def cat(site: Site, a: Any) -> Value:
 def _merged(form: str) -> Callable[[Site, Any], Value]:
     def merge(site: Site, a: Any) -> Value:
         if getattr(a, "alpha", 1) != 1:
-            site.refuse(f"alpha={a.alpha}")
+            raise NotUnderstood(f"alpha={a.alpha}")
         if not isinstance(a.self, Tensor) or not isinstance(a.other, Tensor):
-            site.refuse("one of the two is a number or a parameter")
+            raise NotUnderstood("one of the two is a number or a parameter")
         xs = [a.self, a.other]
         if xs[0].sizes != xs[1].sizes:
-            site.refuse(f"the two have the sizes {_shown(xs[0])} and {_shown(xs[1])}")
+            raise NotUnderstood(f"the two have the sizes {_shown(xs[0])} and {_shown(xs[1])}")
         if xs[0].order != xs[1].order:
             xs = [site.ordered(x) for x in xs]
         options = {"form": form, "axis": None, "axes": None, "normalize": None}
@@ -144,13 +143,13 @@ def _shown(x: Tensor) -> str:
 
 def _plain(name: str) -> Callable[[Site, Any], Value]:
     numbers = NUMBERS.get(name, {})
-    return lambda site, a: site.activation(tensor(site, a.self), name, **numbers)
+    return lambda site, a: site.activation(tensor(a.self), name, **numbers)
 
 
 def _numbered(name: str, **arguments: str) -> Callable[[Site, Any], Value]:
     def activation(site: Site, a: Any) -> Value:
         numbers = {number: float(getattr(a, argument)) for number, argument in arguments.items()}
-        return site.activation(tensor(site, a.self), name, **numbers)
+        return site.activation(tensor(a.self), name, **numbers)
 
     return activation
 
@@ -158,35 +157,35 @@ def _numbered(name: str, **arguments: str) -> Callable[[Site, Any], Value]:
 def elu(site: Site, a: Any) -> Value:
     """Return an ELU."""
     if (a.scale, a.input_scale) != (1, 1):
-        site.refuse(f"scale={a.scale}, input_scale={a.input_scale}")
-    return site.activation(tensor(site, a.self), "elu", alpha=float(a.alpha))
+        raise NotUnderstood(f"scale={a.scale}, input_scale={a.input_scale}")
+    return site.activation(tensor(a.self), "elu", alpha=float(a.alpha))
 
 
 def gelu(site: Site, a: Any) -> Value:
     """Return a GELU by the error function."""
     if a.approximate != "none":
-        site.refuse(f"approximate={a.approximate!r}")
-    return site.activation(tensor(site, a.self), "gelu")
+        raise NotUnderstood(f"approximate={a.approximate!r}")
+    return site.activation(tensor(a.self), "gelu")
 
 
 def hardtanh(site: Site, a: Any) -> Value:
     """Return a linear function between two bounds that have a name."""
     name = _HARD_TANH.get((a.min_val, a.max_val))
     if name is None:
-        site.refuse(f"min_val={a.min_val}, max_val={a.max_val}")
-    return site.activation(tensor(site, a.self), name)
+        raise NotUnderstood(f"min_val={a.min_val}, max_val={a.max_val}")
+    return site.activation(tensor(a.self), name)
 
 
 def softplus(site: Site, a: Any) -> Value:
     """Return a softplus; where PyTorch's is linear, from 20 on, float32 tells no difference, float64 does."""
     if (a.beta, a.threshold) != (1, _SOFTPLUS_IS_LINEAR_FROM) or site.dtype == "float64":
-        site.refuse(f"beta={a.beta}, threshold={a.threshold}, {site.dtype}")
-    return site.activation(tensor(site, a.self), "softplus")
+        raise NotUnderstood(f"beta={a.beta}, threshold={a.threshold}, {site.dtype}")
+    return site.activation(tensor(a.self), "softplus")
 
 
 def rrelu(site: Site, a: Any) -> Value:
     """Return a leaky ReLU with the mean of the slopes, which an RReLU is once it is trained."""
-    return site.activation(tensor(site, a.self), "leaky_relu", slope=(float(a.lower) + float(a.upper)) / 2)
+    return site.activation(tensor(a.self), "leaky_relu", slope=(float(a.lower) + float(a.upper)) / 2)
 
 
 def same(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
@@ -197,9 +196,9 @@ def same(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both
 
 def cast(site: Site, a: Any) -> Value:
     """Return what comes in where the numbers keep their type; whole numbers may become other whole numbers."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     if x.whole != ("int" in site.dtype):
-        site.refuse(f"it makes the numbers {site.dtype}")
+        raise NotUnderstood(f"it makes the numbers {site.dtype}")
     return site.made(x.feed, x.order)
 
 

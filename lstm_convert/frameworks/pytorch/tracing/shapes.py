@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.frameworks.pytorch.tracing.constants import tensor
-from lstm_convert.frameworks.pytorch.tracing.site import Site
+from lstm_convert.frameworks.pytorch.tracing.site import NotUnderstood, Site
 from lstm_convert.frameworks.pytorch.tracing.values import Stack, Tensor, Value
 from lstm_convert.frameworks.pytorch.tracing.windowed import along_axes
 
 _TO_THE_END = 1 << 62  # a slice without an end has a larger one than any axis
 
 
-def permute(site: Site, a: Any) -> Value:
+def permute(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
     """Return the axes in another order, of which only who needs it makes a layer."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     order = a.dims if hasattr(a, "dims") else _swapped(len(x.order), a)
     return Tensor(x.feed, tuple(x.order[dim] for dim in order), tuple(x.sizes[dim] for dim in order), x.whole)
 
@@ -28,9 +28,9 @@ def _swapped(rank: int, a: Any) -> list[int]:
     return order
 
 
-def movedim(site: Site, a: Any) -> Value:
+def movedim(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
     """Return one axis at another place."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     order = list(range(len(x.order)))
     order.insert(a.destination % len(order), order.pop(a.source % len(order)))
     return Tensor(x.feed, tuple(x.order[dim] for dim in order), tuple(x.sizes[dim] for dim in order), x.whole)
@@ -38,14 +38,14 @@ def movedim(site: Site, a: Any) -> Value:
 
 def reshape(site: Site, a: Any) -> Value:
     """Return the numbers of each sample in another shape, in the order in which the axes are seen."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     sizes = site.sizes[0]
     if x.sizes == sizes:
         return x
     if sizes[:1] != (None,) and x.order[0] == 0 and _lead(x, sizes):
         return Stack.of([x])
     if sizes[:1] != (None,) or -1 in sizes:
-        site.refuse("the batch does not stay an axis by itself")
+        raise NotUnderstood("the batch does not stay an axis by itself")
     x = site.ordered(x)
     before = _before_reshape(site, x)
     if before.sizes == sizes:
@@ -72,7 +72,7 @@ def flatten(site: Site, a: Any) -> Value:
     sizes = site.sizes[0]
     if len(sizes) != 2 or sizes[0] is not None:  # noqa: PLR2004 (batch, features)
         return reshape(site, a)
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     if x.sizes == sizes:
         return x
     return site.made(site.layer("flatten", [site.ordered(x)], {"channels": "last"}))
@@ -80,10 +80,10 @@ def flatten(site: Site, a: Any) -> Value:
 
 def select(site: Site, a: Any) -> Value:
     """Return one step or feature along an axis."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     axis = x.order[a.dim]
     if axis == 0 or not isinstance(a.index, int):
-        site.refuse("it picks one of the batch" if axis == 0 else "which one it picks depends on the input")
+        raise NotUnderstood("it picks one of the batch" if axis == 0 else "which one it picks depends on the input")
     kept = [each for each in x.order if each != axis]
     order = [sorted(kept).index(each) for each in kept]
     return site.made(site.layer("take", [x], {"axis": axis, "index": a.index}), order)
@@ -91,12 +91,12 @@ def select(site: Site, a: Any) -> Value:
 
 def cut(site: Site, a: Any) -> Value:
     """Return a part of an axis."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     size, axis = x.sizes[a.dim], x.order[a.dim]
     if x.sizes == site.sizes[0] and (a.start or 0) == 0 and a.step == 1:
         return x
     if size is None or a.step != 1:
-        site.refuse("it takes a part of the batch" if size is None else f"it takes every {a.step}th")
+        raise NotUnderstood("it takes a part of the batch" if size is None else f"it takes every {a.step}th")
     start, end, _ = slice(a.start, a.end if a.end is None or a.end < _TO_THE_END else None).indices(size)
     return _cropped(site, x, axis, (start, size - end))
 
@@ -115,10 +115,10 @@ def _cropped(site: Site, x: Tensor, axis: int, amounts: tuple[int, int]) -> Tens
 
 def chunk(site: Site, a: Any) -> Value:
     """Return an axis in parts, one behind the other."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     dim, size = a.dim % len(x.order), x.sizes[a.dim]
     if size is None:
-        site.refuse("it splits the batch")
+        raise NotUnderstood("it splits the batch")
     widths = [sizes[dim] or 0 for sizes in site.sizes]
     starts = np.cumsum([0, *widths]).tolist()
     parts = []
@@ -130,10 +130,10 @@ def chunk(site: Site, a: Any) -> Value:
 
 def unbind(site: Site, a: Any) -> Value:
     """Return each step along an axis."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     axis = x.order[a.dim]
     if axis == 0:
-        site.refuse("it takes the batch apart")
+        raise NotUnderstood("it takes the batch apart")
     kept = [each for each in x.order if each != axis]
     order = [sorted(kept).index(each) for each in kept]
     return tuple(
@@ -144,12 +144,12 @@ def unbind(site: Site, a: Any) -> Value:
 
 def repeat(site: Site, a: Any) -> Value:
     """Return a row of each sample as so many equal steps."""
-    x = tensor(site, a.self)
+    x = tensor(a.self)
     sizes = site.sizes[0]
     if x.sizes == sizes:
         return x
     if len(sizes) != 3 or (*x.sizes[:1], *x.sizes[2:]) != (*sizes[:1], *sizes[2:]) or x.sizes[1:2] != (1,):  # noqa: PLR2004
-        site.refuse("it repeats another axis than a step")
+        raise NotUnderstood("it repeats another axis than a step")
     times = sizes[1]
     x = site.ordered(x)
     row = _before_reshape(site, x)
@@ -160,7 +160,7 @@ def repeat(site: Site, a: Any) -> Value:
 
 def stack(site: Site, a: Any) -> Value:
     """Return tensors along a new axis; before the batch, as states lie."""
-    xs = [tensor(site, x) for x in a.tensors]
+    xs = [tensor(x) for x in a.tensors]
     dim = a.dim % (len(xs[0].order) + 1)
     if dim == 0:
         return Stack.of([site.ordered(x) for x in xs])
@@ -178,7 +178,8 @@ OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
     "permute": permute, "transpose.int": permute, "swapaxes": permute, "swapdims": permute, "t": permute,
     "movedim.int": movedim, "reshape": reshape, "view": reshape,
     "_unsafe_view": reshape, "unflatten.int": reshape, "squeeze": reshape, "squeeze.dim": reshape,
-    "squeeze.dims": reshape, "unsqueeze": reshape, "view_as": reshape, "reshape_as": reshape, "flatten.using_ints": flatten,
+    "squeeze.dims": reshape, "unsqueeze": reshape, "view_as": reshape, "reshape_as": reshape,
+    "flatten.using_ints": flatten,
     "select.int": select, "slice.Tensor": cut, "chunk": chunk, "split.Tensor": chunk, "split_with_sizes": chunk,
     "unbind.int": unbind, "repeat": repeat, "expand": repeat, "stack": stack,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from lstm_convert.canonical import Activation, Array, Feed
 from lstm_convert.frameworks.pytorch.tracing.network import Building
@@ -11,8 +11,8 @@ from lstm_convert.frameworks.pytorch.tracing.values import Tensor
 LINEAR = Activation("linear")
 
 
-class NotUnderstood(Exception):  # noqa: N818 (no error of the library: it becomes one line of such)
-    """Why a node cannot be said in the terms of the canonical network."""
+class NotUnderstood(Exception):
+    """Why a node cannot be said in the terms of the canonical network; one line of the library's error says it."""
 
 
 @dataclass
@@ -32,10 +32,6 @@ class Site:
     path: str
     sizes: tuple[tuple[int | None, ...], ...]
     dtype: str
-
-    def refuse(self, why: str) -> NoReturn:
-        """Say why this node is not understood."""
-        raise NotUnderstood(why)
 
     def layer(
         self,
@@ -68,9 +64,9 @@ class Site:
         sizes = self.sizes[output]
         order = tuple(range(len(sizes)) if order is None else order)
         if sizes[order.index(0)] is not None:
-            self.refuse("the batch does not stay an axis by itself")
+            raise NotUnderstood("the batch does not stay an axis by itself")
         if "int" not in self.dtype and self.dtype != self.building.dtype:
-            self.refuse(f"it makes the numbers {self.dtype}, and the model's are {self.building.dtype}")
+            raise NotUnderstood(f"it makes the numbers {self.dtype}, and the model's are {self.building.dtype}")
         return self.building.see(Tensor(feed, order, sizes, whole="int" in self.dtype))
 
     def elementwise(self, kind: str, x: Tensor, options: Mapping[str, Any] | None = None) -> Tensor:
@@ -89,7 +85,7 @@ class Site:
             batch: where the batch is among the axes that are seen.
         """
         if x.order[batch] != 0:
-            self.refuse("the batch is not its first axis" if batch == 0 else "the batch is not where it reads it")
+            raise NotUnderstood(f"the batch is not axis {batch} of what it reads")
         others = [axis for axis in range(len(x.order)) if axis != batch]
         order = [x.order[axis] for axis in others]
         feed = x.feed
@@ -117,7 +113,7 @@ class Site:
             rank: the number of axes.
         """
         if len(x.order) != rank + 2:
-            self.refuse(f"expected (batch, channels) and {rank} axes, found {len(x.order)} axes")
+            raise NotUnderstood(f"expected (batch, channels) and {rank} axes, found {len(x.order)} axes")
         if x.order == (0, rank + 1, *range(1, rank + 1)):
             return x, "last"
         return self.ordered(x), "first"

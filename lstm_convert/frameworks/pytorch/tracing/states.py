@@ -12,7 +12,7 @@ from lstm_convert.containers import Contents, Stored
 from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch import state_dict
 from lstm_convert.frameworks.pytorch.tracing.constants import known, tensor
-from lstm_convert.frameworks.pytorch.tracing.site import Site
+from lstm_convert.frameworks.pytorch.tracing.site import NotUnderstood, Site
 from lstm_convert.frameworks.pytorch.tracing.values import Stack, Tensor, Value, Zeros
 
 _STACKED = 3  # axes of h_n: layers and directions, batch, features
@@ -36,21 +36,23 @@ def _recurrent(site: Site, a: Any, initial: Sequence[Value], said: Mapping[str, 
         initial: what it starts from: h_0, and c_0 where it has such.
         said: the activations that the operator says and the weights do not.
     """
-    x = site.ordered(tensor(site, a.input), batch=0 if a.batch_first else 1)
+    x = site.ordered(tensor(a.input), batch=0 if a.batch_first else 1)
     directions = 2 if a.bidirectional else 1
     layers = state_dict.read(Contents(_parameters(site, a, directions)), ReadOptions()).layers
     if len(layers) != a.num_layers:
-        site.refuse("such recurrent layers are not read")
+        raise NotUnderstood("such recurrent layers are not read")
     if a.dropout and a.num_layers > 1:
-        site.building.notes.append(f"{site.name}: drops between its layers in training alone (p={a.dropout:g}); it is left out")
-    starts = [_rows(site, given, a.num_layers * directions) for given in initial]
+        site.building.notes.append(
+            f"{site.name}: its dropout between layers ({a.dropout:g}), of training alone, is left out"
+        )
+    starts = [_rows(given, a.num_layers * directions) for given in initial]
     ends: list[list[Tensor]] = [[] for _ in initial]
     feed = x.feed
     for depth, layer in enumerate(layers):
         rows = range(depth * directions, (depth + 1) * directions)
         states = [start[row].feed for row in rows for start in starts if start]
         if len(states) not in (0, directions * len(initial)):
-            site.refuse("of its initial states only some are zeros")
+            raise NotUnderstood("of its initial states only some are zeros")
         cells = {name: cell.with_activations(said) for name, cell in layer.cells.items()}
         layer = replace(layer.with_cells(cells), path=site.path)  # noqa: PLW2901 (the same layer, told more)
         feed = site.building.call_recurrent(layer, [feed], states)
@@ -69,45 +71,46 @@ def _parameters(site: Site, a: Any, directions: int) -> dict[str, Stored]:
     names = ["weight_ih", "weight_hh", *["bias_ih", "bias_hh"] * a.has_biases]
     names += ["weight_hr"] * (len(a.params) > cells * len(names))
     if len(a.params) != cells * len(names):
-        site.refuse(f"expected {cells * len(names)} weights, found {len(a.params)}")
+        raise NotUnderstood(f"expected {cells * len(names)} weights, found {len(a.params)}")
     keys = [
         f"{site.path}.{name}_l{depth}{direction}".lstrip(".")
         for depth in range(a.num_layers)
         for direction in ("", "_reverse")[:directions]
         for name in names
     ]
-    return {key: Stored.of(known(site, value)) for key, value in zip(keys, a.params, strict=True)}
+    return {key: Stored.of(known(value)) for key, value in zip(keys, a.params, strict=True)}
 
 
-def _rows(site: Site, given: Value, count: int) -> list[Tensor]:
+def _rows(given: Value, count: int) -> list[Tensor]:
     """Return the initial states, one for each layer and direction; none where they are zeros."""
     if isinstance(given, Zeros):
         return []
     if isinstance(given, Stack) and given.tensors.shape == (count,) and not given.batch_first:
         return list(given.tensors)
-    site.refuse("it starts from other states than zeros or the last states of a recurrent layer")
+    raise NotUnderstood("it starts from other states than zeros or the last states of a recurrent layer")
 
 
 # What is done with h_n before it is a tensor like others
 
 
-def _kept(site: Site, held: Any) -> Value:  # noqa: ARG001 (as the others)
+def _kept(held: Any) -> Value:
     return held if isinstance(held, Tensor) else Stack(held)
 
 
-def select(site: Site, a: Any) -> Value:
+def select(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
     """Return one of the states, or one row of them."""
     held = a.self
     if held.batch_first:
         if a.dim % _STACKED != 1:
-            site.refuse("it picks one of the batch or of the features of states")
-        return held.tensors[a.index]
+            raise NotUnderstood("it picks one of the batch or of the features of states")
+        one: Tensor = held.tensors[a.index]
+        return one
     if a.dim % (held.tensors.ndim + 2) >= held.tensors.ndim:
-        site.refuse("it picks one of the batch or of the features of states")
-    return _kept(site, np.take(held.tensors, a.index, axis=a.dim % (held.tensors.ndim + 2)))
+        raise NotUnderstood("it picks one of the batch or of the features of states")
+    return _kept(np.take(held.tensors, a.index, axis=a.dim % (held.tensors.ndim + 2)))
 
 
-def cut(site: Site, a: Any) -> Value:
+def cut(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
     """Return some of the states."""
     held = a.self
     axis = a.dim % (held.tensors.ndim + 2) - held.batch_first
@@ -115,27 +118,27 @@ def cut(site: Site, a: Any) -> Value:
     if whole:
         return Stack(held.tensors, held.batch_first)
     if not 0 <= axis < held.tensors.ndim:
-        site.refuse("it takes a part of the batch or of the features of states")
+        raise NotUnderstood("it takes a part of the batch or of the features of states")
     picked = [slice(None)] * held.tensors.ndim
     picked[axis] = slice(a.start, a.end, a.step)
     return Stack(held.tensors[tuple(picked)], held.batch_first)
 
 
-def unbind(site: Site, a: Any) -> Value:
+def unbind(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
     """Return the states one by one."""
     if a.dim % (a.self.tensors.ndim + 2) != 0 or a.self.batch_first:
-        site.refuse("it takes states apart along another axis than their first")
-    return tuple(_kept(site, held) for held in a.self.tensors)
+        raise NotUnderstood("it takes states apart along another axis than their first")
+    return tuple(_kept(held) for held in a.self.tensors)
 
 
-def swap(site: Site, a: Any) -> Value:
+def swap(site: Site, a: Any) -> Value:  # noqa: ARG001 (every operation has both)
     """Return states with the batch first, or back."""
     order = list(a.dims) if hasattr(a, "dims") else None
     if order is None:
         order = list(range(_STACKED))
         order[a.dim0], order[a.dim1] = order[a.dim1], order[a.dim0]
     if a.self.tensors.ndim != 1 or [dim % _STACKED for dim in order] != [1, 0, 2]:
-        site.refuse("it moves the axes of states otherwise than the batch to the front")
+        raise NotUnderstood("it moves the axes of states otherwise than the batch to the front")
     return Stack(a.self.tensors, not a.self.batch_first)
 
 
@@ -149,7 +152,7 @@ def reshape(site: Site, a: Any) -> Value:
             return side_by_side(site, together)
     if not held.batch_first and sizes[-2:] == (None, features):
         return Stack(held.tensors.reshape(sizes[:-2])) if sizes[:-2] else next(held.tensors.flat)
-    site.refuse("it mixes the axes of states")
+    raise NotUnderstood("it mixes the axes of states")
 
 
 def side_by_side(site: Site, tensors: Sequence[Tensor]) -> Tensor:
@@ -164,12 +167,12 @@ def cat(site: Site, a: Any) -> Value:
     """Return states of several recurrent layers one behind the other, or side by side."""
     held = [Stack.of([x]) if isinstance(x, Tensor) else x for x in a.tensors]
     if not all(isinstance(x, Stack) and x.tensors.ndim == 1 for x in held) or len({x.batch_first for x in held}) > 1:
-        site.refuse("it joins states with something else")
+        raise NotUnderstood("it joins states with something else")
     axis = a.dim % _STACKED - held[0].batch_first
     if axis == 0:
         return Stack(np.concatenate([x.tensors for x in held]), held[0].batch_first)
     if a.dim % _STACKED != _STACKED - 1 or len({len(x.tensors) for x in held}) > 1:
-        site.refuse("it joins batches of states")
+        raise NotUnderstood("it joins batches of states")
     rows = [[x.tensors[row] for x in held] for row in range(len(held[0].tensors))]
     joined = []
     for number, row in enumerate(rows):

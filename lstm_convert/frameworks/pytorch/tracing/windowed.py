@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lstm_convert.frameworks.pytorch.tracing.constants import arrays, known, tensor
-from lstm_convert.frameworks.pytorch.tracing.site import LINEAR, Site
+from lstm_convert.frameworks.pytorch.tracing.site import LINEAR, NotUnderstood, Site
 from lstm_convert.frameworks.pytorch.tracing.values import Tensor, Unknown, Value
 
 _INDICES = Unknown("it reads the places of the largest numbers")
@@ -12,10 +12,10 @@ _INDICES = Unknown("it reads the places of the largest numbers")
 
 def conv(site: Site, a: Any) -> Value:
     """Return a convolution; what PyTorch pads both sides with alike is a layer of its own where it is not `same`."""
-    size = known(site, a.weight).shape[2:]
+    size = known(a.weight).shape[2:]
     rank = len(size)
     strides, dilation = _each(a.stride, rank), _each(a.dilation, rank)
-    x, channels = site.windowed(tensor(site, a.input), rank)
+    x, channels = site.windowed(tensor(a.input), rank)
     padding = a.padding
     if not isinstance(padding, str):
         reach = tuple(spread * (window - 1) for spread, window in zip(dilation, size, strict=True))
@@ -24,7 +24,7 @@ def conv(site: Site, a: Any) -> Value:
         "rank": rank, "strides": strides, "padding": padding, "dilation": dilation, "groups": a.groups,
         "channels": channels, "activation": LINEAR,
     }  # fmt: skip
-    feed = site.layer("conv", [x], options, arrays(site, kernel=a.weight, bias=a.bias))
+    feed = site.layer("conv", [x], options, arrays(kernel=a.weight, bias=a.bias))
     return site.windows(x, channels, feed)
 
 
@@ -48,11 +48,11 @@ def _pooled(form: str, rank: int) -> Callable[[Site, Any], Value]:
         strides = _each(a.stride, rank) if a.stride else size
         amounts = _each(a.padding, rank)
         if a.ceil_mode or getattr(a, "divisor_override", None) or set(_each(getattr(a, "dilation", 1), rank)) != {1}:
-            site.refuse("ceil_mode, divisor_override or a dilation")
-        whole = set(strides) == {1} and all(2 * amount + 1 == window for amount, window in zip(amounts, size, strict=True))
-        if any(amounts) and not (whole and not getattr(a, "count_include_pad", False)):
-            site.refuse(f"padding={amounts}")
-        x, channels = site.windowed(tensor(site, a.self), rank)
+            raise NotUnderstood("ceil_mode, divisor_override or a dilation")
+        centred = all(2 * amount + 1 == window for amount, window in zip(amounts, size, strict=True))
+        if any(amounts) and (not centred or set(strides) != {1} or getattr(a, "count_include_pad", False)):
+            raise NotUnderstood(f"padding={amounts}")
+        x, channels = site.windowed(tensor(a.self), rank)
         options = {
             "rank": rank, "size": size, "strides": strides, "padding": "same" if any(amounts) else "valid",
             "channels": channels, "form": form,
@@ -65,8 +65,8 @@ def _pooled(form: str, rank: int) -> Callable[[Site, Any], Value]:
 def _global(form: str, rank: int) -> Callable[[Site, Any], Value]:
     def pool(site: Site, a: Any) -> Value:
         if set(_each(a.output_size, rank)) != {1}:
-            site.refuse(f"output_size={a.output_size}; 1 alone is one window for all")
-        x, channels = site.windowed(tensor(site, a.self), rank)
+            raise NotUnderstood(f"output_size={a.output_size}; 1 alone is one window for all")
+        x, channels = site.windowed(tensor(a.self), rank)
         options = {"rank": rank, "form": form, "keepdims": True, "masked": False, "channels": channels}
         made = site.windows(x, channels, site.layer("global_pool", [x], options))
         return (made, _INDICES) if form == "max" else made
@@ -77,14 +77,14 @@ def _global(form: str, rank: int) -> Callable[[Site, Any], Value]:
 def _reduced(form: str, *, indices: bool = False) -> Callable[[Site, Any], Value]:
     def reduce(site: Site, a: Any) -> Value:
         """Return the mean or the largest number over all axes but the batch and one, the channels."""
-        x = tensor(site, a.self)
+        x = tensor(a.self)
         dims = a.dim if isinstance(a.dim, Sequence) else [a.dim]
         rank = len(x.order) - 2
         axes = sorted(x.order[dim] for dim in dims if dim is not None)
         places = {"last": list(range(1, rank + 1)), "first": list(range(2, rank + 2))}
         channels = next((where for where, expected in places.items() if expected == axes and axes), None)
         if channels is None:
-            site.refuse("it works over other axes than all but the batch and the channels")
+            raise NotUnderstood("it works over other axes than all but the batch and the channels")
         options = {"rank": rank, "form": form, "keepdims": a.keepdim, "masked": False, "channels": channels}
         kept = [axis for axis in x.order if a.keepdim or axis not in axes]
         order = x.order if a.keepdim else tuple(sorted(kept).index(axis) for axis in kept)
@@ -97,8 +97,8 @@ def _reduced(form: str, *, indices: bool = False) -> Callable[[Site, Any], Value
 def pad(site: Site, a: Any) -> Value:
     """Return a tensor with zeros around it along axes that are neither the batch nor all the others."""
     if (a.mode, a.value or 0) != ("constant", 0):
-        site.refuse(f"mode={a.mode!r}, value={a.value}")
-    x = tensor(site, a.self)
+        raise NotUnderstood(f"mode={a.mode!r}, value={a.value}")
+    x = tensor(a.self)
     rank = len(x.order) - 2
     pairs = list(zip(a.pad[::2], a.pad[1::2], strict=True))
     amounts = {x.order[-1 - number]: pair for number, pair in enumerate(pairs) if pair != (0, 0)}
@@ -119,12 +119,12 @@ def along_axes(site: Site, x: Tensor, kind: str, amounts: Mapping[int, tuple[int
         if rank > 0 and set(amounts) <= set(axes):
             pairs = tuple(amounts.get(axis, (0, 0)) for axis in axes)
             return site.layer(kind, [x], {"rank": rank, "amounts": pairs, "channels": channels})
-    site.refuse("it works along the batch, or along all axes after it")
+    raise NotUnderstood("it works along the batch, or along all axes after it")
 
 
 def _each(numbers: Any, rank: int) -> tuple[int, ...]:
-    numbers = tuple(numbers) if isinstance(numbers, Sequence) else (numbers,)
-    return numbers * rank if len(numbers) == 1 else numbers
+    each: tuple[int, ...] = tuple(numbers) if isinstance(numbers, Sequence) else (numbers,)
+    return each * rank if len(each) == 1 else each
 
 
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
