@@ -20,16 +20,17 @@ class Guess:
     assumed: str
 
 
-def guessed(torch: Any, module: Any) -> Guess | None:
-    """Return an input for a module whose forward takes one, told by its first layer; None where that does not tell.
+def guessed(torch: Any, module: Any) -> Guess | str:
+    """Return an input for a module whose forward takes one, told by its first layer, or why there is none.
 
     Args:
         torch: PyTorch.
-        module: a recurrent module alone is all there is to it: nothing is guessed for it.
+        module: a recurrent module alone, or one without a forward, is no more than its layers: nothing to be said.
     """
-    recurrent = (torch.nn.RNNBase, torch.nn.RNNCellBase)
-    if isinstance(module, recurrent) or not _takes_one(torch, module):
-        return None
+    if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)) or not _has_forward(torch, module):
+        return ""
+    if not _takes_one(module):
+        return "its forward takes other than one input; example=(tensor, …) says which"
     own = [each for each in module.modules() if next(each.parameters(recurse=False), None) is not None]
     first = own[0] if own else None
     parameter = next(module.parameters())
@@ -39,7 +40,7 @@ def guessed(torch: Any, module: Any) -> Guess | None:
     features = {torch.nn.Linear: "in_features", torch.nn.RNNBase: "input_size"}
     name = next((name for cls, name in features.items() if isinstance(first, cls)), None)
     if name is None:
-        return None
+        return f"what it reads, its first layer ({type(first).__name__}) does not tell; example=tensor does"
     width = getattr(first, name)
     x = torch.zeros(_BATCH, _STEPS, width, dtype=parameter.dtype, device=parameter.device)
     return Guess((x,), _assumed("sequences", (_STEPS, width)))
@@ -50,10 +51,13 @@ def _assumed(what: str, shape: tuple[int, ...]) -> str:
     return f"its input is taken for {what}, ({sizes}), as its first layer reads them; example=… says otherwise"
 
 
-def _takes_one(torch: Any, module: Any) -> bool:
-    """Return whether a module has a forward of its own that can be called with one argument."""
-    if type(module).forward is torch.nn.Module.forward:
-        return False
+def _has_forward(torch: Any, module: Any) -> bool:
+    containers = (torch.nn.ModuleDict, torch.nn.ModuleList)
+    return type(module).forward is not torch.nn.Module.forward and not isinstance(module, containers)
+
+
+def _takes_one(module: Any) -> bool:
+    """Return whether a module can be called with one argument."""
     try:
         inspect.signature(module.forward).bind(None)
     except (TypeError, ValueError):

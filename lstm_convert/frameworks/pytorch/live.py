@@ -44,8 +44,8 @@ def from_torch(module: "nn.Module", *, example: "torch.Tensor | Sequence[torch.T
         given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
         return _whole(module, traced(torch, module, given), layers)
     guessed = examples.guessed(torch, module)
-    if guessed is None:
-        return layers
+    if isinstance(guessed, str):
+        return replace(layers, not_understood=(f"{type(module).__name__}: {guessed}",) if guessed else ())
     try:
         found = traced(torch, module, guessed.inputs)
     except Unsupported as error:

@@ -1,7 +1,7 @@
 """A graph of torch.export, node by node: each becomes layers of the network, or a line of what is not understood."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +10,7 @@ from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.pytorch.tracing import nodes, pointwise, shapes, states, windowed
 from lstm_convert.frameworks.pytorch.tracing.network import Building
 from lstm_convert.frameworks.pytorch.tracing.site import NotUnderstood, Site
-from lstm_convert.frameworks.pytorch.tracing.values import Known, Stack, Tensor, Unknown, Value, Zeros
+from lstm_convert.frameworks.pytorch.tracing.values import Folded, Known, Stack, Tensor, Unknown, Value, Zeros
 
 # By the operator's name, with its overload where it is not the default.
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
@@ -23,6 +23,11 @@ OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
 _ZEROS = ("zeros", "new_zeros", "zeros_like")
 _JOINS = ("cat", "concat")
 _NAMES = {*OPERATIONS, *states.OF_STACKS, *_ZEROS, "getitem"}
+
+_UNRETURNED = {
+    Stack: "the states as they lie; h_n[-1] is one that can be returned",
+    Folded: "batch and steps as one axis; let it return (batch, steps, features)",
+}
 
 
 @dataclass
@@ -72,7 +77,7 @@ class Walk:
         try:
             if isinstance(value, Tensor):
                 return Site(self.building, "output", "", ((None,),), "").ordered(value)
-            reason = "states as they lie; h_n[-1] is one that can be returned" if isinstance(value, Stack) else ""
+            reason = value.why if isinstance(value, Unknown) else _UNRETURNED.get(type(value), "")
         except NotUnderstood as error:
             reason = str(error)
         self.problems.setdefault("what it returns", []).append(reason or "nothing that depends on the input")
@@ -107,7 +112,7 @@ class Walk:
             raise NotUnderstood(used)
         if operation in _ZEROS:
             return Zeros()
-        of_input = any(isinstance(each, Tensor | Stack | Zeros) for each in inputs)
+        of_input = any(isinstance(each, Tensor | Stack | Folded | Zeros) for each in inputs)
         if nodes.changes_its_input(node) and (not of_input or nodes.seen_by_others(node)):
             raise NotUnderstood("it works in place on what others read too")
         if not of_input and not any(nodes.is_number(each.meta.get("val")) for each in node.all_input_nodes):
@@ -118,8 +123,9 @@ class Walk:
             raise NotUnderstood("")
         several = made if isinstance(made, list | tuple) else [made]
         dtype = str(several[0].dtype).removeprefix("torch.")
-        sizes = nodes.sizes(made, self.batches)
-        return table[operation](Site(self.building, nodes.name(node), nodes.path(node), sizes, dtype), a)
+        site = Site(self.building, nodes.name(node), nodes.path(node), nodes.sizes(made, self.batches), dtype)
+        folded = next((each for each in inputs if isinstance(each, Folded)), None)
+        return table[operation](site, a) if folded is None else _of_folded(operation, site, a, folded.tensor)
 
     def _computed(self, node: Any) -> Any:
         """Return what an operator makes of parameters and constants alone."""
@@ -132,3 +138,19 @@ class Walk:
 
         args = [tensor(value) for value in node.args]
         return node.target(*args, **{name: tensor(value) for name, value in node.kwargs.items()})
+
+
+def _of_folded(operation: str, site: Site, a: SimpleNamespace, x: Tensor) -> Value:
+    """Return what an operation makes of rows along batch and steps together: the same as of rows along both."""
+    if operation in shapes.OF_FOLDED:
+        return shapes.OF_FOLDED[operation](site, a)
+    if operation not in pointwise.OF_ROWS:
+        raise NotUnderstood("batch and steps are one axis of what it reads")
+    apart: dict[str, Any] = {name: value.tensor if isinstance(value, Folded) else value for name, value in vars(a).items()}
+    if apart.get("dim", -1) >= 0:
+        apart["dim"] += 1
+    sizes = tuple((*x.sizes[:2], *each[1:]) for each in site.sizes)
+    made = OPERATIONS[operation](replace(site, sizes=sizes), SimpleNamespace(**apart))
+    if not isinstance(made, Tensor):
+        raise NotUnderstood("batch and steps are one axis of what it reads")
+    return Folded(made)

@@ -202,6 +202,13 @@ def cast(site: Site, a: Any) -> Value:
     return site.made(x.feed, x.order)
 
 
+# What works on each row by itself, so that it does not matter which axes the rows lie along.
+OF_ROWS = frozenset({
+    "linear", "layer_norm", "softmax.int", "log_softmax.int", "dropout", "alpha_dropout", "leaky_relu", "celu",
+    "hardshrink", "softshrink", "threshold", "elu", "gelu", "hardtanh", "softplus", "rrelu", "contiguous", "clone",
+    "detach", *_PLAIN,
+})  # fmt: skip
+
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
     "linear": linear, "matmul": matmul, "bmm": matmul, "mm": matmul, "embedding": embedding,
     "batch_norm": batch_norm, "layer_norm": layer_norm, "softmax.int": softmax, "log_softmax.int": log_softmax,

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.frameworks.pytorch.tracing.constants import tensor
+from lstm_convert.frameworks.pytorch.tracing.nodes import MIXED
 from lstm_convert.frameworks.pytorch.tracing.site import NotUnderstood, Site
-from lstm_convert.frameworks.pytorch.tracing.values import Stack, Tensor, Value
+from lstm_convert.frameworks.pytorch.tracing.values import Folded, Stack, Tensor, Value
 from lstm_convert.frameworks.pytorch.tracing.windowed import along_axes
 
 _TO_THE_END = 1 << 62  # a slice without an end has a larger one than any axis
@@ -44,7 +45,9 @@ def reshape(site: Site, a: Any) -> Value:
         return x
     if sizes[:1] != (None,) and x.order[0] == 0 and _lead(x, sizes):
         return Stack.of([x])
-    if sizes[:1] != (None,) or -1 in sizes:
+    if sizes == (MIXED, *x.sizes[2:]):
+        return Folded(x)
+    if sizes[:1] != (None,) or MIXED in sizes:
         raise NotUnderstood("the batch does not stay an axis by itself")
     x = site.ordered(x)
     before = _before_reshape(site, x)
@@ -173,6 +176,16 @@ def stack(site: Site, a: Any) -> Value:
     options = {"form": "concatenate", "axis": dim, "axes": None, "normalize": None}
     return site.made(site.layer("merge", rows, options))
 
+
+def unfold(site: Site, a: Any) -> Value:
+    """Return steps and samples as axes of their own again."""
+    x: Tensor = a.self.tensor
+    if site.sizes[0] != x.sizes:
+        raise NotUnderstood("it does not put batch and steps back where they were")
+    return x
+
+
+OF_FOLDED: Mapping[str, Callable[[Site, Any], Value]] = {"reshape": unfold, "view": unfold, "unflatten.int": unfold}
 
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
     "permute": permute, "transpose.int": permute, "swapaxes": permute, "swapdims": permute, "t": permute,

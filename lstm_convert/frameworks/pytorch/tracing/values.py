@@ -52,6 +52,17 @@ class Stack:
         return cls(held)
 
 
+@dataclass(frozen=True)
+class Folded:
+    """A tensor whose first two axes, the batch and the steps, are seen as one, as many do before a linear layer.
+
+    Args:
+        tensor: with its axes apart.
+    """
+
+    tensor: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Known:
     """A tensor that does not depend on the input.
@@ -81,4 +92,4 @@ class Unknown:
     why: str = ""
 
 
-Value = Tensor | Stack | Known | Zeros | Unknown | tuple[Any, ...]
+Value = Tensor | Stack | Folded | Known | Zeros | Unknown | tuple[Any, ...]
