@@ -76,14 +76,14 @@ def _called(network: Network, call: Call, values: Values, reached: Sequence[Mask
     layer = network.layers[call.layer]
     inputs = [_value(values, feed) for feed in call.inputs]
     if layer.recurrent is not None:
-        mask = _mask(network, mask_of_call(network, call, reached), values)
+        mask = mask_array(network, mask_of_call(network, call, reached), values)
         states = [_value(values, feed) for feed in call.states]
         return _recurrent(layer, layer.recurrent, inputs[0], states, mask)
     masks: list[Bool | None] = []
     if layer.kind == "merge" and network.joins == ANY:
-        masks = [_mask(network, mask, values) for mask in masks_of_inputs(network, call, reached)]
+        masks = [mask_array(network, mask, values) for mask in masks_of_inputs(network, call, reached)]
     elif layer.kind != "merge":
-        masks = [_mask(network, mask_of_call(network, call, reached), values)]
+        masks = [mask_array(network, mask_of_call(network, call, reached), values)]
     if not layer.each_step:
         return (compute(layer, inputs, masks),)
     entries = inputs[0].shape[:2]
@@ -126,8 +126,17 @@ def _value(values: Values, feed: Feed) -> Float64:
     return values[feed.step][feed.output]
 
 
-def _mask(network: Network, mask: Mask | None, values: Values) -> Bool | None:
-    """Return a mask as an array, (batch, time)."""
+def mask_array(network: Network, mask: Mask | None, values: Values) -> Bool | None:
+    """Return which steps count, (batch, time), or None where there is no mask.
+
+    Args:
+        network: the layers and their calls.
+        mask: one that reaches a call, as `masks.reaching` says.
+        values: the outputs of the steps before that call.
+
+    Raises:
+        Unsupported: masks of several shapes are joined.
+    """
     match mask:
         case None:
             return None
@@ -142,7 +151,7 @@ def _mask(network: Network, mask: Mask | None, values: Values) -> Bool | None:
 
 
 def _joined(network: Network, mask: Joined, values: Values) -> Bool:
-    parts = [_mask(network, part, values) for part in mask.parts]
+    parts = [mask_array(network, part, values) for part in mask.parts]
     if mask.how == IN_TURN:
         xs = [_value(values, feed) for feed in mask.feeds]
         return np.concatenate([_all(x) if part is None else part for part, x in zip(parts, xs, strict=True)], axis=1)

@@ -80,8 +80,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     # alpha has one number for each place of the input without the batch, size 1 along the axes that share them.
     "prelu": Kind((), {"alpha": "place"}, ("alpha",)),
     RECURRENT: Kind(),
-    # x where x > threshold, else 0; then at least 0 and at most max_value where that is not None; and where
-    # x < threshold, negative_slope * (x - threshold) is added.
+    # min(max_value, x) where x > threshold, else negative_slope * (x - threshold); max_value may be None.
     "relu": Kind(("max_value", "negative_slope", "threshold")),
     "repeat": Kind(("times",), mask=ENDS),
     "reshape": Kind(("shape",), mask=ENDS),  # without the batch; one may be -1

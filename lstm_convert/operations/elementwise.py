@@ -18,15 +18,13 @@ def activation(layer: Layer, x: Float64) -> Float64:
 
 
 def relu(layer: Layer, x: Float64) -> Float64:
-    """Return a rectified array; below zero it is cut only where there is a largest value.
+    """Return what is above the threshold, at most the largest value, and below it a share of the distance.
 
     *Source:* keras 3.15.1, keras/src/activations/activations.py, ReLU.static_call; 2.15, keras/src/backend.py, relu
     """
     largest, slope, threshold = (layer.options[name] for name in ("max_value", "negative_slope", "threshold"))
-    kept = np.where(x > threshold, x, 0.0)
-    if largest is not None:
-        kept = np.clip(kept, 0.0, largest)
-    return np.asarray(kept - slope * np.maximum(threshold - x, 0.0))
+    above = x if largest is None else np.minimum(x, largest)
+    return np.where(x > threshold, above, slope * (x - threshold))
 
 
 def prelu(layer: Layer, x: Float64) -> Float64:

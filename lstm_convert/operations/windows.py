@@ -83,7 +83,7 @@ def _padded(
 ) -> Float64:
     """Return an array, channels last, with what its padding puts around it.
 
-    *Source:* tensorflow 2.21, core/framework/kernel_shape_util.cc; keras 3.15.1, keras/src/layers/convolutional/
+    *Source:* tensorflow 2.21, core/framework/kernel_shape_util.h; keras 3.15.1, keras/src/layers/convolutional/
     """
     amounts = []
     for length, window, stride, spread in zip(x.shape[1:-1], size, strides, dilation, strict=True):
