@@ -184,7 +184,7 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
     found = ", ".join(keys[:10]) + (", …" if keys[10:] else "") if keys else "no arrays"
     return InvalidFile(
         f"has no LSTM, GRU or simple RNN ({kind})",
-        [f"expected the weights of one, found {found}"],
+        [f"expected the weights of an LSTM, GRU or simple RNN, found {found}"],
         "Give a file that holds one; `lstm-convert formats` shows what is read.",
     )
 

@@ -11,7 +11,7 @@ import pytest
 from helpers import FIXTURES
 
 import lstm_convert
-from lstm_convert import LSTM, Cell, Gates, Model, cli
+from lstm_convert import LSTM, Gates, LSTMCell, Model, cli
 from lstm_convert.formats import support_markdown
 from lstm_convert.frameworks import WriteOptions, per_gate
 

@@ -18,7 +18,7 @@ from torch import nn
 
 import lstm_convert
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Activation, Cell, LeftOut, Model, Origin, Provenance
+from lstm_convert.canonical import LSTM, Activation, Cell, LeftOut, Model, Origin, Provenance, Recurrent
 from lstm_convert.containers import Contents, Stored, safetensors, source_pair
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.export import source
@@ -37,7 +37,7 @@ HOSTILE = [
 WIDE = "A" * 60
 
 
-def every_kind() -> list[LSTM]:
+def every_kind() -> list[Recurrent]:
     """One layer of each kind, under names that leave no room on a line."""
     layers = [layer for kind in KINDS.values() for layer in kind]
     return [replace(layer, path=f"{WIDE}{number}", follows=None) for number, layer in enumerate(layers)]

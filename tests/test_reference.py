@@ -11,14 +11,14 @@ from helpers import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates
+from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell
 from lstm_convert.errors import Unsupported
 from lstm_convert.reference import run
 
 SIZES = st.integers(1, 5)
 
 
-def cell_of(module: torch.nn.LSTM, suffix: str) -> Cell:
+def cell_of(module: torch.nn.LSTM, suffix: str) -> LSTMCell:
     """Return a cell of a module; torch documents its rows as (W_ii|W_if|W_ig|W_io)."""
 
     def gates(name: str) -> Gates | None:

@@ -37,7 +37,7 @@ from helpers import (
 )
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Gates, InvalidFile, Model, UnknownFormat, Unsupported
+from lstm_convert import LSTM, Activation, Gates, InvalidFile, LSTMCell, Model, UnknownFormat, Unsupported
 from lstm_convert.activations import named
 from lstm_convert.bundle import Bundle
 from lstm_convert.layout import Layout, Slot
@@ -311,7 +311,7 @@ def test_no_cell_is_forgotten() -> None:
         assert {path.name for path in folder.iterdir()} == beside | {p.name for p in CELLS if p.parent == folder}
 
 
-Mistake = Callable[[Cell], Cell]
+Mistake = Callable[[LSTMCell], LSTMCell]
 
 
 def reordered(order: list[int]) -> Mistake:
@@ -331,7 +331,7 @@ MISTAKES: dict[str, Mistake] = {
 }
 
 
-def differs(one: Cell, other: Cell) -> bool:
+def differs(one: LSTMCell, other: LSTMCell) -> bool:
     """Whether two cells are set otherwise, so that one must not compute the other's outputs; none is zeros."""
     arrays, others = one.arrays(), other.arrays()
     for name in {*arrays, *others}:

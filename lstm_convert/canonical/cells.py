@@ -40,7 +40,11 @@ from lstm_convert.errors import LayoutMismatch
 Array = NDArray[Any]
 
 GATES = "ifgo"
+_WORDS = {"g": "g (the candidate, elsewhere called c, h or n)"}
 
+# The arrays that some cell has: those of gates, and those of some LSTMs alone.
+_PER_GATE = ("W", "U", "b", "b_rec")
+_ARRAYS = (*_PER_GATE, "projection", "peephole")
 # The arrays whose shapes say what the sizes are; all others have to follow.
 _SIZED_BY = {"W": ("gates", "units", "inputs"), "projection": ("outputs", "units")}
 
@@ -66,10 +70,9 @@ class Gates:
 
     def __getitem__(self, gate: str) -> Array:
         if len(gate) != 1 or gate not in self.letters:
-            gates = ", ".join(self.letters)
-            raise KeyError(
-                f"{gate!r} is no gate; the gates are {gates}, g being the candidate, elsewhere called c or h"
-            )
+            *most, last = [_WORDS.get(letter, letter) for letter in self.letters]
+            gates = f"{', '.join(most)} and {last}" if most else last
+            raise KeyError(f"{gate!r} is no gate; the gates are {gates}")
         gate_array: Array = self.array[self.letters.index(gate)]
         return gate_array
 
@@ -165,7 +168,7 @@ class Cell:
     def __post_init__(self) -> None:
         arrays = self.arrays()
         self._raise_if(
-            f"{name}: expected ({', '.join(axes)}), found {array.shape}"
+            f"{name}: expected ({', '.join(axes).replace('gates', str(len(self.letters)))}), found {array.shape}"
             for name, array in arrays.items()
             if (axes := _SIZED_BY.get(name)) and array.ndim != len(axes)
         )
@@ -207,11 +210,12 @@ class Cell:
 
     @classmethod
     def _field(cls, name: str, array: Array) -> Any:
-        return Gates(array, cls.letters) if name in ("W", "U", "b", "b_rec") else array
+        return Gates(array, cls.letters) if name in _PER_GATE else array
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays this cell has, by the names of its fields, gates together."""
-        return {name: np.asarray(value) for name, value in self._values() if isinstance(value, Gates | np.ndarray)}
+        present = ((name, getattr(self, name, None)) for name in _ARRAYS)
+        return {name: np.asarray(value) for name, value in present if value is not None}
 
     def activations(self) -> dict[str, Activation]:
         """Return the activations by the names of their fields: gate, candidate, output, where there are such."""
@@ -224,17 +228,17 @@ class Cell:
 
     def settings(self) -> dict[str, Any]:
         """Return what else there is to say of this kind of cell, by the names of the fields: flags, clips or None."""
-        others = {*self._shapes(), *self.roles()}
-        return {name: value for name, value in self._values() if name not in others}
+        return {name: getattr(self, name) for name in self.setting_names()}
+
+    @classmethod
+    def setting_names(cls) -> list[str]:
+        """Return the names of those fields."""
+        return [each.name for each in fields(cls) if each.name not in (*_ARRAYS, *cls.roles())]
 
     def with_activations(self, activations: Mapping[str, Activation]) -> Self:
         """Return the same cell with other activations, by the names of the fields; those it does not have are left."""
         changed: dict[str, Any] = {role: activations[role] for role in self.roles() if role in activations}
         return replace(self, **changed)
-
-    def _values(self) -> Iterator[tuple[str, Any]]:
-        for each in fields(self):
-            yield each.name, getattr(self, each.name)
 
     @property
     def units(self) -> int:

@@ -116,13 +116,18 @@ def _run(torch: Any, made: Any, part: Part, given: tuple[Array, Sequence[Array],
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of slower ways to compute the same
-            output, (h_n, c_n) = made(inputs, (h, c), *masks)
+            output, last = made(inputs, (h, c) if part.two_states else h, *masks)
     except RuntimeError as error:
         raise Unsupported(f"PyTorch does not run it in {dtype}: {str(error).splitlines()[0]}") from error
     sizes = [[1] * len(part.sizes)] * 2 if part.alike else list(zip(*part.sizes, strict=True))
     states = [
         tuple(in_float64(state[0]) for state in torch.split(together, list(widths), axis))
-        for together, widths in zip((h_n, c_n), sizes, strict=True)
+        for together, widths in zip(last if part.two_states else (last,), sizes, strict=False)
     ]
     outputs = output if part.two_outputs else (output,)
-    return Ran(tuple(map(in_float64, outputs)), states[0], states[1], str(dtype).removeprefix("torch."))
+    return Ran(
+        tuple(map(in_float64, outputs)),
+        states[0],
+        states[1] if part.two_states else (),
+        str(dtype).removeprefix("torch."),
+    )

@@ -78,7 +78,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
         Unsupported: weights are stored in a form that is not read.
     """
-    refuse_options(options, "a state dict, whose gates are all sigmoid")
+    refuse_options(options, "a state dict, whose gates are all sigmoid, candidates tanh")
     _refuse_packed(contents)
     contents, notes = parametrised.folded(contents)
     found = {path: (module, _cell_type(contents, module)) for path, module in _modules(contents).items()}
