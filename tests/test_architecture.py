@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "containers": ["containers", "errors"],
     "export": ["activations", "bundle", "canonical", "errors", "export", "packing", "table"],
     "frameworks": [
-        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "packing",
+        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks", "packing",
         "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],

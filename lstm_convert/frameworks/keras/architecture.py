@@ -11,13 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from lstm_convert.errors import InvalidFile
+from lstm_convert.frameworks.keras.inbound import calls_of, mentions_mask
 
 RECURRENT_CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
+# Keras 1's, which as the first layer of a Sequential holds the models that it joins.
+MERGE = "Merge"
 CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
 # What is read of these, by the kinds of cell that it is made of.
 READ_KINDS = ("LSTM", "GRU", "SimpleRNN")
@@ -51,9 +55,11 @@ class Node:
         config: its settings.
         trainable: its own flag, and whether every model around it is trainable too.
         inputs: for each call of it, the (name, output number) pairs it was called on.
+        inbound: what its architecture says of each call, as it says it.
         given_mask: whether a call of it was handed a mask by name.
         children: the layers of a model, the wrapped layer of a wrapper.
         own_class: the full name of its class, where that is the user's own, whatever its last name is.
+        is_operation: whether it is no layer but one of the functions in `keras.ops`, which Keras 3 lists among them.
     """
 
     name: str
@@ -62,14 +68,17 @@ class Node:
     config: Mapping[str, Any]
     trainable: tuple[bool, bool]
     inputs: tuple[tuple[tuple[str, int], ...], ...] = ()
+    inbound: tuple[Any, ...] = ()
     given_mask: bool = False
     children: tuple["Node", ...] = ()
     own_class: str = ""
+    is_operation: bool = False
 
     @property
     def is_model(self) -> bool:
         """Whether this is a model with layers of its own, not a wrapper or a layer."""
-        return bool(self.children) and not any(attribute in self.config for attribute in WRAPPED_ATTRIBUTES)
+        wraps = any(attribute in self.config for attribute in WRAPPED_ATTRIBUTES)
+        return bool(self.children) and not wraps and self.class_name != MERGE
 
     @property
     def is_chain(self) -> bool:
@@ -78,10 +87,14 @@ class Node:
 
     def child(self, name: str) -> "Node":
         """Return the layer of this model with a given name."""
-        for child in self.children:
-            if child.name == name:
-                return child
-        raise InvalidFile(f"the architecture refers to a layer {name!r} that {self.path or 'the model'} does not have")
+        if name not in self._by_name:
+            here = self.path or "the model"
+            raise InvalidFile(f"the architecture refers to a layer {name!r} that {here} does not have")
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, "Node"]:
+        return {child.name: child for child in reversed(self.children)}
 
     def walk(self) -> Iterator["Node"]:
         """Yield this node and all below it, in the model's order."""
@@ -210,16 +223,18 @@ def _node(document: Any, path: tuple[str, ...], *, outer_trainable: bool, depth:
         class_name=class_name,
         config=_config_of(config),
         trainable=(trainable, own_trainable),
-        inputs=_calls(document.get("inbound_nodes")),
-        given_mask=_mentions_mask(document.get("inbound_nodes")),
+        inputs=calls_of(document.get("inbound_nodes")),
+        inbound=tuple(document["inbound_nodes"]) if isinstance(document.get("inbound_nodes"), list) else (),
+        given_mask=mentions_mask(document.get("inbound_nodes")),
         children=tuple(_chained(children) if documents and _is_sequential(class_name, config) else children),
         own_class=_own_class(document),
+        is_operation=_is_operation(document),
     )
 
 
 def _is_sequential(class_name: str, config: Any) -> bool:
     """Return whether a model is a Sequential, which a class of the user's own may be under another name."""
-    return class_name not in ("Functional", "Model") and "input_layers" not in _config_of(config)
+    return class_name not in ("Functional", "Model", MERGE) and "input_layers" not in _config_of(config)
 
 
 def _own_class(document: Mapping[str, Any]) -> str:
@@ -230,37 +245,19 @@ def _own_class(document: Mapping[str, Any]) -> str:
     return name if ">" in name else f"{module}.{name}"
 
 
+def _is_operation(document: Mapping[str, Any]) -> bool:
+    """Return whether an entry is a function of `keras.ops`; in HDF5, Keras 3 says that only by what it leaves out."""
+    if "module" in document:
+        return str(document["module"]).startswith("keras.src.ops")
+    calls = document.get("inbound_nodes")
+    modern = isinstance(calls, list) and any(isinstance(call, Mapping) for call in calls)
+    return modern and not {"trainable", "dtype"} & _config_of(document.get("config")).keys()
+
+
 def _chained(children: list[Node]) -> list[Node]:
     """Return a Sequential's layers, each called once on the one before it."""
     followers = [replace(node, inputs=(((before.name, 0),),)) for before, node in pairwise(children)]
     return children[:1] + followers
-
-
-def _calls(inbound_nodes: Any) -> tuple[tuple[tuple[str, int], ...], ...]:
-    return tuple(tuple(references(call)) for call in inbound_nodes) if isinstance(inbound_nodes, list) else ()
-
-
-def _mentions_mask(value: Any) -> bool:
-    """Return whether a call's serialised arguments hold a mask that refers to some layer's output."""
-    if isinstance(value, Mapping):
-        return any(_mentions_mask(item) or (key == "mask" and any(references(item))) for key, item in value.items())
-    return isinstance(value, list) and any(map(_mentions_mask, value))
-
-
-def references(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield the (layer name, output number) pairs that a serialised argument refers to, in order."""
-    if depth > _DEEPEST_NESTING:
-        raise InvalidFile("the architecture's inbound_nodes are nested too deeply")
-    if isinstance(value, Mapping):
-        history = _config_of(value.get("config")).get("keras_history")
-        for item in [history] if history is not None else value.values():
-            yield from references(item, depth + 1)
-    elif isinstance(value, list):
-        if len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int) and isinstance(value[2], int):  # noqa: PLR2004 (name, node, output)
-            yield value[0], value[2]
-            value = value[3:]
-        for item in value:
-            yield from references(item, depth + 1)
 
 
 def _recurrent(node: Node) -> RecurrentSpec | None:

@@ -163,11 +163,11 @@ def _is_cudnn(source: Source, located: LocatedCell) -> bool:
 
 def _only_sigmoid(source: Source) -> bool:
     if source.version:
-        return _numbers(source.version) >= _SIGMOID_SINCE
+        return version_numbers(source.version) >= _SIGMOID_SINCE
     return saved_state.recognises(source.contents) and not legacy.recognises(source.contents)
 
 
-def _numbers(version: str) -> tuple[int, int]:
+def version_numbers(version: str) -> tuple[int, int]:
     """Return a version's first two numbers, (0, 0) where it has none."""
     numbers = re.match(r"(\d+)\.(\d+)", version)
     return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
@@ -224,7 +224,9 @@ def _masking(source: Source, found: LocatedLayer) -> dict[str, Any]:
     """
     node = source.graph.mask_source(found.spec.node) if source.graph else None
     zero = bool(found.spec.options.get("zero_output_for_mask"))
-    if found.spec.bidirectional and (source.version.endswith("-tf") or _numbers(source.version) >= _TF_KERAS_ALONE):
+    if found.spec.bidirectional and (
+        source.version.endswith("-tf") or version_numbers(source.version) >= _TF_KERAS_ALONE
+    ):
         zero = bool(found.spec.options.get("return_sequences"))
     return {"masked_by": node.path if node else None, "zero_output_for_mask": zero}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import Node, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import MERGE, Node, recurrent_layers
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
 from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_1_GRU, KERAS_2, KERAS_EXTENDED
 
@@ -71,12 +71,26 @@ def located(contents: Contents, root: Node | None) -> list[LocatedLayer]:
     Raises:
         InvalidFile: the architecture and the arrays contradict each other.
     """
-    groups = _groups(contents)
+    groups = listed_weights(contents)
     if root is None:
         return [layer for name, weights in groups.items() for layer in _by_name(contents, name, weights)]
     cells = {name: list(_cells(weights)) for name, weights in groups.items()}
     _check_layers(root, groups)
-    return [layer for child in root.children for layer in _by_position(child, cells.get(child.name, []))]
+    return [layer for child in grouped(root) for layer in _by_position(child, cells.get(child.name, []))]
+
+
+def grouped(root: Node) -> list[Node]:
+    """Return the layers that have a group of their own: those of the model, and those of the models that a Merge joins.
+
+    Source: keras 1.2.2, keras/models.py, Sequential.flattened_layers
+    """
+    layers: list[Node] = []
+    for child in root.children:
+        branches = child.children if child.class_name == MERGE else ()
+        for branch in branches:
+            layers += grouped(branch) if branch.is_model else [branch]
+        layers += [] if branches else [child]
+    return layers
 
 
 def _base(contents: Contents) -> str | None:
@@ -94,7 +108,7 @@ def _listed(attributes: Mapping[str, object], name: str) -> list[str]:
     return [str(item) for part in parts if isinstance(part, list) for item in part]
 
 
-def _groups(contents: Contents) -> dict[str, list[Weight]]:
+def listed_weights(contents: Contents) -> dict[str, list[Weight]]:
     """Return the weights that each layer lists; raise one error for all that are not there."""
     base = _base(contents) or ""
     groups: dict[str, list[Weight]] = {}
@@ -139,8 +153,9 @@ def _cell_at(weights: list[Weight], position: int) -> LocatedCell | None:
 
 
 def _check_layers(root: Node, groups: Mapping[str, list[Weight]]) -> None:
-    named = {child.name for child in root.children}
-    if missing := [child.name for child in root.children if recurrent_layers(child) and child.name not in groups]:
+    layers = grouped(root)
+    named = {child.name for child in layers}
+    if missing := [child.name for child in layers if recurrent_layers(child) and child.name not in groups]:
         raise InvalidFile(
             "the architecture has layers that the weights do not",
             [f"{name}: expected a group of weights, found nothing" for name in missing],

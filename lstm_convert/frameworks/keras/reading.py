@@ -13,6 +13,8 @@ from lstm_convert.frameworks.keras.architecture import parse
 from lstm_convert.frameworks.keras.graph import Graph
 from lstm_convert.frameworks.keras.layers import Source, assumptions, canonical_layers, refuse_foreign
 from lstm_convert.frameworks.keras.located import LocatedLayer
+from lstm_convert.frameworks.keras.network import Understood, understood
+from lstm_convert.frameworks.keras.wiring import wired
 from lstm_convert.layout import Layout
 from lstm_convert.table import KERAS_2, KERAS_3
 
@@ -39,6 +41,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     """
     refuse_options(options, "a Keras file, which tells its graph itself", ("--config", "--recurrent-activation"))
     source = _source(contents, options)
+    wiring = wired(source.graph.root) if source.graph else None
     reader = legacy if legacy.recognises(contents) else saved_state
     found = reader.located(contents, source.graph.root if source.graph else None)
     # Weights alone may have the names of a recurrent cell's and shapes of none: they are left out.
@@ -46,12 +49,17 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     refuse_foreign(recurrent)
     assumed = tuple(assumptions(source, recurrent))
     layers = keepsake.in_order(contents, canonical_layers(source, recurrent))
+    kept = keepsake.restored(contents, layers) if options.keepsakes else layers
+    names = [layer.name for layer in layers]
+    whole = understood(source, wiring, dict(zip(names, kept, strict=True))) if wiring else Understood()
     used = {key for layer in recurrent for cell in layer.cells for key in cell.keys.values()}
     return Model(
-        layers=keepsake.restored(contents, layers) if options.keepsakes else layers,
+        layers=kept,
         left_out=tuple(_left_out(contents, used)),
-        assumed=assumed,
+        assumed=assumed + whole.assumed,
         notes=tuple(_notes(source, recurrent)),
+        network=whole.network,
+        not_understood=whole.reasons,
         provenance=Provenance(framework="keras", version=source.version),
     )
 

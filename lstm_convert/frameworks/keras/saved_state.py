@@ -38,12 +38,36 @@ def located(contents: Contents, root: Node | None) -> list[LocatedLayer]:
     """
     if root is None or not root.children:
         return list(_by_shape(contents))
-    groups = dict(_assigned(root, "", contents))
+    groups = groups_of(root, contents)
     layers = []
     for spec in recurrent_layers(root):
         cells = tuple(_cell(contents, groups.get(id(spec.node), spec.node.path), cell) for cell in spec.cells)
         layers.append(LocatedLayer(spec, cells))
     return layers
+
+
+def groups_of(root: Node, contents: Contents) -> dict[int, str]:
+    """Return the group of every layer of an architecture, by the layer's identity.
+
+    What stands in an architecture twice, in a nested model and beside it, is saved once, where it is met first.
+    """
+    groups = dict(_assigned(root, "", contents))
+    held: dict[tuple[str, str], list[Node]] = {}
+    missing: list[Node] = []
+    for node in root.walk():
+        if groups.get(id(node)) in contents.attributes:
+            held.setdefault((node.class_name, node.name), []).append(node)
+        elif id(node) in groups:
+            missing.append(node)
+    for node in missing:
+        twins = held.get((node.class_name, node.name), [])
+        if twin := next((twin for twin in twins if twin.config == node.config), None):
+            groups |= {
+                id(own): groups[id(shared)]
+                for own, shared in zip(node.walk(), twin.walk(), strict=True)
+                if id(shared) in groups
+            }
+    return groups
 
 
 def _cell(contents: Contents, group: str, spec: CellSpec) -> LocatedCell:
