@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstm_convert import networks
 from lstm_convert.canonical import LSTM, GRUCell, LeftOut, Model, Recurrent
 from lstm_convert.conversion import Conversion
 from lstm_convert.packing import whereabouts
@@ -24,6 +25,12 @@ def of_model(source: Path, model: Model) -> Iterator[str]:
     for layer in model.layers:
         yield f"\n{layer.name}: {_sentence(layer)}"
         yield from _arrays(layer)
+    if model.network is not None and model.network.has_neighbours:
+        yield "\nthe whole network, which convert ports:"
+        yield from (f"  {line}" for line in networks.lines(model.network))
+    if model.not_understood:
+        yield "\nnot ported, so that only --lstm-only does:"
+        yield from (f"  {reason}" for reason in model.not_understood)
     yield from _notes(model)
 
 
@@ -74,9 +81,13 @@ def _notes(model: Model) -> Iterator[str]:
         yield f"note: {sentence}"
     for sentence in model.assumed:
         yield f"assumed: {sentence}"
-    if model.left_out:
-        yield f"left out, part of no recurrent layer: {_count(len(model.left_out), 'array')}"
-    for line in _left_out_lines(model.left_out):
+    left_out = model.left_out
+    if model.network is not None:
+        left_out = tuple(entry for entry in left_out if entry.purpose != "weight")
+    if left_out:
+        what = "part of no layer" if model.network else "part of no recurrent layer"
+        yield f"left out, {what}: {_count(len(left_out), 'array')}"
+    for line in _left_out_lines(left_out):
         yield f"  {line}"
 
 
@@ -122,6 +133,8 @@ def model_facts(model: Model) -> dict[str, Any]:
     return {
         "provenance": asdict(model.provenance),
         "layers": [_layer_facts(layer) for layer in model.layers],
+        "network": networks.facts(model.network) if model.network else None,
+        "not_understood": list(model.not_understood),
         "left_out": [asdict(entry) for entry in model.left_out],
         "assumed": list(model.assumed),
         "notes": list(model.notes),

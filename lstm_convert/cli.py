@@ -121,6 +121,7 @@ def info(
 @click.option(
     "--custom-layer", is_flag=True, help="Write what Keras has no layer for as one in lstm_layer.py beside TARGET."
 )
+@click.option("--lstm-only", is_flag=True, help="Write the recurrent layers alone, not the whole model.")
 @click.option("--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again.")
 @click.option("--force", is_flag=True, help="Replace the target if it exists.")
 @_json_option
@@ -136,6 +137,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     *,
     stack: bool,
     custom_layer: bool,
+    lstm_only: bool,
     proof: bool,
     force: bool,
     as_json: bool,
@@ -159,6 +161,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
         allow=allow,
         dtype=dtype,
         custom_layer=custom_layer,
+        lstm_only=lstm_only,
         force=force,
     )
     if proof:

@@ -1,6 +1,6 @@
 """Two computations of one layer, held against each other: rows of numbers with a verdict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,22 +41,44 @@ class Row:
     verdict: str
 
 
-def joined(layer: str, trials: Sequence[Trial], runs: Sequence[Runs]) -> Iterator[Row]:
-    """Yield the rows of one pair of layers at one length.
+@dataclass(frozen=True)
+class Measure:
+    """What a comparison is measured by.
 
     Args:
-        layer: its name.
-        trials: what went in, batch by batch, all of one length.
-        runs: what A and what B computed of each, by who did.
+        steps: the length of the sequences.
+        inputs: the root mean square of what went in.
+        tolerance: the largest difference that rounding explains, for a numbers' type and a scale.
+    """
+
+    steps: int
+    inputs: float
+    tolerance: Callable[[str, float], float]
+
+
+def of_trials(trials: Sequence[Trial]) -> Measure:
+    """Return what layers are measured by that ran on some sequences, all of one length."""
+    steps = trials[0].steps
+    inputs = max(float(np.sqrt(np.mean(trial.x**2))) for trial in trials)
+    return Measure(steps, inputs, lambda dtype, scale: tolerance(dtype, scale, steps))
+
+
+def joined(name: str, measure: Measure, runs: Sequence[Runs]) -> Iterator[Row]:
+    """Yield the rows of one pair of layers, or of networks, at one length.
+
+    Args:
+        name: what the rows call it.
+        measure: the length, the size of what went in, and the tolerance.
+        runs: what A and what B computed, batch by batch, by who did.
 
     Raises:
         Unsupported: neither the reference nor a framework ran both.
     """
     ones, others = map(list, runs[0])
     if not ones or not others:
-        raise Unsupported(f"{layer}: neither the float64 reference nor a framework runs both sides")
+        raise Unsupported(f"{name}: neither the float64 reference nor a framework runs both sides")
     for one, other in _pairings(ones, others):
-        yield _row(layer, (one, other), trials, runs)
+        yield _row(name, (one, other), measure, runs)
 
 
 def _pairings(ones: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -67,22 +89,22 @@ def _pairings(ones: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str,
         yield ones[-1], others[-1]
 
 
-def _row(layer: str, names: tuple[str, str], trials: Sequence[Trial], runs: Sequence[Runs]) -> Row:
+def _row(layer: str, names: tuple[str, str], measure: Measure, runs: Sequence[Runs]) -> Row:
     pairs = [(a[names[0]], b[names[1]]) for a, b in runs]
     stored = finest(next(iter(side.values())).dtype for side in runs[0])
     computed = [side.dtype for pair in pairs for side, name in zip(pair, names, strict=True) if name != REFERENCE]
     dtype = coarsest([stored, *computed])
-    steps = trials[0].steps
-    inputs = max(float(np.sqrt(np.mean(trial.x**2))) for trial in trials)
-    scale = max(inputs, *(_scale(side) for pair in pairs for side in pair))
-    allowed = tolerance(dtype, scale, steps)
+    scale = max(measure.inputs, *(_scale(side) for pair in pairs for side in pair))
+    allowed = measure.tolerance(dtype, scale)
     error = max(_difference(*pair) for pair in pairs)
     own = None
     if names[0] != REFERENCE and all(REFERENCE in a for a, _ in runs):
         own = max(_difference(a[names[0]], a[REFERENCE]) for a, _ in runs)
     same = error <= allowed and (own is None or own <= allowed)
-    compared = f"{names[0]} A, {names[1]} B"
-    return Row(layer, compared, steps, error, error / ulp(dtype, scale), own, allowed, "same" if same else "differs")
+    return Row(
+        layer, f"{names[0]} A, {names[1]} B", measure.steps, error, error / ulp(dtype, scale), own, allowed,
+        "same" if same else "differs",
+    )  # fmt: skip
 
 
 def _arrays(ran: Ran) -> list[NDArray[Any]]:

@@ -17,6 +17,7 @@ from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, nami
 from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.placing import check_free, not_yet_beside, replacing
+from lstm_convert.portion import portion, refusals
 from lstm_convert.precision import cast
 from lstm_convert.proof import Proof, prove
 
@@ -30,7 +31,7 @@ class Conversion:
     """What a conversion did.
 
     Args:
-        source: the model as it was read.
+        source: the model as it was read; without its network where that was not written.
         result: the model as the written file has it.
         target: the file written.
         format: what kind of file that is.
@@ -91,6 +92,7 @@ def save(
     allow: Iterable[str] = (),
     dtype: str | None = None,
     custom_layer: bool = False,
+    lstm_only: bool = False,
     force: bool = False,
 ) -> None:
     """Write a model to a file, in the kind that the file's ending asks for; whole, or not at all.
@@ -105,6 +107,7 @@ def save(
         dtype: the type of number to round the weights to: float16, bfloat16, float32, float64; None leaves them as is.
         custom_layer: whether a layer that Keras does not have is written as one of our own, whose source code,
             `lstm_layer.py`, is put beside the file; it is imported before the file is loaded.
+        lstm_only: whether only the recurrent layers are written though the source tells the whole network.
         force: whether existing files are replaced.
 
     Raises:
@@ -114,11 +117,14 @@ def save(
     """
     path = Path(path)
     with naming(path):
-        options = _write_options(path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer)
+        options = _write_options(
+            path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer, lstm_only=lstm_only
+        )
+        model, options = portion(model, for_writing(path)[0].adapter, options)
         _write(model, path, options, force=force)
 
 
-def convert(  # noqa: PLR0913 (each is an option of its own)
+def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
     source: PathLike,
     target: PathLike,
     *,
@@ -130,6 +136,7 @@ def convert(  # noqa: PLR0913 (each is an option of its own)
     allow: Iterable[str] = (),
     dtype: str | None = None,
     custom_layer: bool = False,
+    lstm_only: bool = False,
     force: bool = False,
 ) -> Conversion:
     """Convert a file to another, read the result back, and prove that it computes the same.
@@ -145,6 +152,7 @@ def convert(  # noqa: PLR0913 (each is an option of its own)
         allow: as in `save`.
         dtype: as in `save`.
         custom_layer: as in `save`.
+        lstm_only: as in `save`.
         force: as in `save`.
 
     Returns:
@@ -159,14 +167,15 @@ def convert(  # noqa: PLR0913 (each is an option of its own)
             for read in _read_with(source):
                 _check_apart(read, written)
         options = _write_options(
-            target, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer
+            target, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer, lstm_only=lstm_only
         )
         for written in files_of(target):
             check_free(written, force=force)
     model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
-    with naming(target):
-        result, proof = _write(model, target, options, force=force)
     entry, _ = for_writing(target)
+    with naming(target):
+        model, options = portion(model, entry.adapter, options)
+        result, proof = _write(model, target, options, force=force)
     return Conversion(model, result, target, entry.name, tuple(entry.adapter.usage(model, options)), proof)
 
 
@@ -190,14 +199,14 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 
 def _check(model: Model) -> None:
-    """Refuse a model without layers, or with numbers that are none."""
-    if not model.layers:
+    """Refuse a model with nothing to port, or with numbers that are none."""
+    if not model.layers and model.not_understood:
+        raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
+    if not model.layers and model.network is None:
         raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
     broken = [
-        f"{layer.name} ({direction}) {name}: {count} of {array.size} numbers are NaN or infinite"
-        for layer in model.layers
-        for direction, cell in layer.cells.items()
-        for name, array in cell.arrays().items()
+        f"{place}: {count} of {array.size} numbers are NaN or infinite"
+        for place, array in model.arrays()
         if (count := array.size - np.count_nonzero(np.isfinite(array)))
     ]
     if broken:
@@ -238,6 +247,7 @@ def _write_options(
     allow: Iterable[str],
     dtype: str | None,
     custom_layer: bool,
+    lstm_only: bool,
 ) -> WriteOptions:
     allowed = frozenset(allow)
     if unknown := allowed - set(ALLOWABLE):
@@ -251,7 +261,7 @@ def _write_options(
         raise Unsupported(
             f"is written as {entry.name}", ["--custom-layer: no such file has a layer of its own"], "Leave it out."
         )
-    return WriteOptions(extension, stack, dict(rename or {}), allowed, dtype, custom_layer)
+    return WriteOptions(extension, stack, dict(rename or {}), allowed, dtype, custom_layer, lstm_only)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -276,7 +286,7 @@ def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> t
     for written in files_of(path):
         check_free(written, force=force)
     entry, extension = for_writing(path)
-    if reasons := [reason for layer in model.layers for reason in entry.adapter.refusals(layer, options)]:
+    if reasons := refusals(model, entry.adapter, options):
         raise Unsupported(
             f"cannot hold this model exactly as {entry.name}",
             reasons,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Call, Feed, Layer, Network
+from lstm_convert.canonical import Call, Feed, Layer, Network, Recurrent
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.masks import ALL, ANY, IN_TURN, Given, Joined, Made, Mask, mask_of_call, masks_of_inputs, reaching
 from lstm_convert.operations import compute, differs
@@ -92,7 +92,7 @@ def _called(network: Network, call: Call, values: Values, reached: Sequence[Mask
 
 
 def _recurrent(
-    layer: Layer, recurrent: LSTM, x: Float64, states: Sequence[Float64], mask: Bool | None
+    layer: Layer, recurrent: Recurrent, x: Float64, states: Sequence[Float64], mask: Bool | None
 ) -> tuple[Float64, ...]:
     """Return the outputs of a recurrent layer, then its last states, h and then c, a direction after the other."""
     entries = x.shape[:2]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Cell, Model
+from lstm_convert.canonical import Cell, Layer, Model
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
 NAMES = ("float16", "bfloat16", "float32", "float64")
@@ -46,10 +46,8 @@ def cast(model: Model, name: str) -> Model:
     """
     dtype = dtype_named(name)
     too_large = [
-        f"{layer.name} ({direction}) {array_name}: the largest number is {np.abs(array).max():.3g}"
-        for layer in model.layers
-        for direction, cell in layer.cells.items()
-        for array_name, array in cell.arrays().items()
+        f"{place}: the largest number is {np.abs(array).max():.3g}"
+        for place, array in model.arrays()
         if array.size and not np.isfinite(_rounded(array, dtype)).all()
     ]
     if too_large:
@@ -58,7 +56,14 @@ def cast(model: Model, name: str) -> Model:
         layer.with_cells({direction: _cast_cell(cell, dtype) for direction, cell in layer.cells.items()})
         for layer in model.layers
     )
-    return replace(model, layers=tuple(layers))
+    network = model.network and replace(
+        model.network, layers={name: _cast_layer(layer, dtype) for name, layer in model.network.layers.items()}
+    )
+    return replace(model, network=network).with_layers(layers)
+
+
+def _cast_layer(layer: Layer, dtype: np.dtype[Any]) -> Layer:
+    return replace(layer, arrays={name: _rounded(array, dtype) for name, array in layer.arrays.items()})
 
 
 def _cast_cell(cell: Cell, dtype: np.dtype[Any]) -> Cell:

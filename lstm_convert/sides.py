@@ -15,7 +15,7 @@ from lstm_convert.conversion import load
 from lstm_convert.errors import LstmConvertError, Unsupported
 from lstm_convert.formats import FORMATS, Format, candidates
 from lstm_convert.frameworks import ReadOptions
-from lstm_convert.frameworks.running import Engine, Ran, Runner
+from lstm_convert.frameworks.running import Engine, NetworkEngine, Ran, Runner
 from lstm_convert.sequences import Trial
 
 PathLike = str | os.PathLike[str]
@@ -40,6 +40,8 @@ class Side:
         self.name = name
         self.notes: list[str] = []
         self._runner: Runner | None = None
+        self._opened: tuple[Path | None, Contents | None] = (None, None)
+        self._running: Any = None
         if isinstance(source, Model):
             self.model = source
             self._find_runner(source.provenance.framework, None, None)
@@ -67,6 +69,18 @@ class Side:
         except LstmConvertError as error:
             self.note(f"{self.layers[number].name} was not run by a framework: {error.what}")
             return None
+
+    def network_engine(self) -> NetworkEngine | None:
+        """Return the whole network in its own framework, or None, with a note that says why."""
+        if not hasattr(self._running, "network_engine"):
+            return None
+        try:
+            engine: NetworkEngine = self._running.network_engine(self.model, *self._opened)
+        except LstmConvertError as error:
+            self.note(f"the whole network was not run by a framework: {error.what}")
+            return None
+        self.note(f"run as a whole by {engine.name}")
+        return engine
 
     def runs(self, layer: Recurrent, engine: Engine | None, trial: Trial) -> dict[str, Ran]:
         """Return what a layer computes, by who did: the reference first, then its framework where it ran.
@@ -102,12 +116,13 @@ class Side:
             if framework not in {entry.framework for entry in FORMATS}:
                 raise ModuleNotFoundError  # noqa: TRY301 (as a framework that has no runner)
             name = _RUNNERS.get(framework, f"{framework}.running")
-            running = import_module(f"lstm_convert.frameworks.{name}")
+            self._running = import_module(f"lstm_convert.frameworks.{name}")
         except ModuleNotFoundError:
             self.note("run by the float64 reference alone; no framework computes this form")
             return
+        self._opened = (path, contents)
         try:
-            self._runner = running.runner(self.model, path, contents)
+            self._runner = self._running.runner(self.model, path, contents)
         except LstmConvertError as error:
             self.note(f"run by the float64 reference alone; {error.what}")
 

@@ -3,7 +3,7 @@
 Layers are paired by their names, or by their order where the names differ. Each pair is run alone, on seeded sequences
 of several lengths and batch sizes, with initial states that are not zero, and with masks where a mask reaches the
 layer. Both sides return every step, unless a masked layer returns its last alone. What is compared is every output and
-every last state.
+every last state. Where both sides are whole networks, these are run too.
 
 A difference counts as rounding up to `rounding.tolerance`. The numbers' type there is the finest of what the two models
 store, or the coarsest of what a framework computed in, whichever rounds more: to store a model in a coarser type is a
@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert import proofs, sequences
+from lstm_convert import network_verification, proofs, sequences
 from lstm_convert.canonical import Model, Recurrent
-from lstm_convert.comparison import Row, Runs, joined
+from lstm_convert.comparison import Row, Runs, joined, of_trials
 from lstm_convert.errors import Unsupported
 from lstm_convert.rounding import RULE
 from lstm_convert.sequences import Trial
@@ -174,6 +174,10 @@ def _compared(a: Side, b: Side, data: NDArray[Any] | None, seed: int) -> Verific
                 differences += reasons
                 continue
             rows += _rows(_Pair(a, b, numbers), data, np.random.default_rng([seed, numbers[0]]))
+    if reasons := list(network_verification.differences(a, b)):
+        differences += reasons
+    else:
+        rows += network_verification.rows(a, b, seed)
     return Verification(tuple(rows), tuple(differences), tuple(a.notes + b.notes), seed)
 
 
@@ -242,7 +246,7 @@ def _by_length(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
 def _rows(pair: _Pair, data: NDArray[Any] | None, random: np.random.Generator) -> Iterator[Row]:
     """Yield the rows of a pair of layers: the references, then the frameworks, at each length."""
     for trials in _by_length(list(sequences.trials(pair.layers[0], random, data, masked=pair.masked))):
-        yield from joined(pair.name, trials, [pair.runs(trial) for trial in trials])
+        yield from joined(pair.name, of_trials(trials), [pair.runs(trial) for trial in trials])
 
 
 def _replayed(side: Side, path: Path) -> Verification:
@@ -270,7 +274,7 @@ def _proof_rows(side: Side, number: int, recorded: proofs.Recorded) -> Iterator[
     results = {id(trial): ran for trial, ran in recorded.trials}
     for trials in _by_length([trial for trial, _ in recorded.trials]):
         runs = [({REFERENCE: results[id(trial)]}, side.runs(layer, engine, trial)) for trial in trials]
-        for row in joined(_joint_name(recorded.name, layer.name), trials, runs):
+        for row in joined(_joint_name(recorded.name, layer.name), of_trials(trials), runs):
             compared = row.compared.removeprefix(f"{REFERENCE} A, ").removesuffix(" B")
             yield replace(row, compared=f"proof, {compared}")
 

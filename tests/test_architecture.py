@@ -44,12 +44,15 @@ MAY_IMPORT = {
     "containers": ["containers", "errors"],
     "export": ["activations", "bundle", "canonical", "errors", "export", "packing", "table"],
     "frameworks": [
-        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks", "packing",
-        "table",
+        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks",
+        "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
-    "conversion": ["canonical", "errors", "formats", "frameworks", "placing", "precision", "proof", "yaml_text"],
+    "conversion": [
+        "canonical", "errors", "formats", "frameworks", "placing", "portion", "precision", "proof", "yaml_text",
+    ],
     "placing": ["errors"],
+    "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],
     "sequences": ["canonical", "errors"],
     "sides": ["canonical", "containers", "conversion", "errors", "formats", "frameworks", "reference", "sequences"],
@@ -57,9 +60,15 @@ MAY_IMPORT = {
         "canonical", "containers", "errors", "frameworks", "placing", "reference", "rounding", "sequences",
     ],
     "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
-    "verification": ["canonical", "comparison", "errors", "proofs", "rounding", "sequences", "sides"],
+    "network_verification": [
+        "canonical", "comparison", "errors", "frameworks", "network_inputs", "network_reference", "rounding", "sides",
+    ],
+    "verification": [
+        "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
+    ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "answers": ["canonical", "conversion", "diagnosis", "packing", "table"],
+    "networks": ["canonical"],
+    "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],
     "__main__": ["cli"],
     PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
 }  # fmt: skip

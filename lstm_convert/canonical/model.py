@@ -1,7 +1,9 @@
 """What a source holds: its recurrent layers, the network around them where it tells one, and where it all came from."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
+from lstm_convert.canonical.cells import Array
 from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.canonical.network import Network
 
@@ -48,6 +50,19 @@ class Model:
     network: Network | None = None
     not_understood: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
+
+    def arrays(self) -> Iterator[tuple[str, Array]]:
+        """Yield each array, of the layers and of what is around them, and what it is: `lstm_1 (forward) W`."""
+        for layer in self.layers:
+            for direction, cell in layer.cells.items():
+                yield from ((f"{layer.name} ({direction}) {name}", array) for name, array in cell.arrays().items())
+        for neighbour in self.network.layers.values() if self.network else ():
+            yield from ((f"{neighbour.name} {name}", array) for name, array in neighbour.arrays.items())
+
+    def with_layers(self, layers: Iterable[Recurrent]) -> "Model":
+        """Return the same model with other layers, one for each it has and in their order, in its network too."""
+        layers = tuple(layers)
+        return replace(self, layers=layers, network=self.network.with_recurrent(layers) if self.network else None)
 
     def __getitem__(self, name: str) -> Recurrent:
         for layer in self.layers:

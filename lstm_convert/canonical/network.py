@@ -5,8 +5,8 @@ are: rows for what comes out, columns for what goes in. Nested models are taken 
 path, `inner.dense`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -192,6 +192,31 @@ class Network:
     joins: str = "all"
 
     @property
+    def has_neighbours(self) -> bool:
+        """Whether it is more than recurrent layers, each called once on whole sequences."""
+        others = any(layer.kind not in (RECURRENT, "dropout") or layer.each_step for layer in self.layers.values())
+        return others or len(self.calls) > len(self.layers)
+
+    @property
     def recurrent(self) -> tuple[Recurrent, ...]:
         """The recurrent layers, in the source's order."""
         return tuple(layer.recurrent for layer in self.layers.values() if layer.recurrent is not None)
+
+    def with_recurrent(self, layers: Iterable[Recurrent]) -> "Network":
+        """Return the same network with other recurrent layers, one for each it has and in their order."""
+        fresh = dict(zip((layer.name for layer in self.layers.values() if layer.recurrent), layers, strict=True))
+        return replace(
+            self,
+            layers={
+                name: replace(layer, recurrent=fresh[name]) if name in fresh else layer
+                for name, layer in self.layers.items()
+            },
+        )
+
+    def with_names(self, names: Mapping[str, str]) -> "Network":
+        """Return the same network with its layers under other names; every layer's is stated."""
+        return replace(
+            self,
+            layers={names[name]: replace(layer, name=names[name]) for name, layer in self.layers.items()},
+            calls=tuple(replace(call, layer=names[call.layer]) for call in self.calls),
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.conversion import PathLike, load
-from lstm_convert.diagnosis import layers
+from lstm_convert.diagnosis import layers, wiring
 from lstm_convert.diagnosis.layers import Layer
 from lstm_convert.diagnosis.report import Diagnosis, Mistake
 
@@ -19,8 +19,8 @@ def diagnose(
 ) -> Diagnosis:
     """Name the mistakes that make a network another that should be the same.
 
-    Layers are paired in their order; the two biases of a cell count as their sum. What is around the layers, as which
-    step of the output is taken or where states start, is not in the weights and not compared.
+    Layers are paired in their order; the two biases of a cell count as their sum. Of what is around them, which step of
+    their output is taken is compared where both sources tell their networks.
 
     Args:
         a: the network that is right, as a model or a file.
@@ -38,8 +38,10 @@ def diagnose(
         source if isinstance(source, Model) else load(source, config=config, recurrent_activation=recurrent_activation)
         for source in (a, b)
     )
-    found = tuple(_mistakes(_paired(right.layers, other.layers)))
-    return Diagnosis(same=not found, mistakes=found)
+    paired = _paired(right.layers, other.layers)
+    found = [*_mistakes(paired)]
+    found += [mistake for layer in paired.layers if layer.explained for mistake in wiring.mistakes(right, other, layer)]
+    return Diagnosis(same=not found, mistakes=tuple(found))
 
 
 @dataclass(frozen=True)

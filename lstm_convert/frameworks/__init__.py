@@ -2,15 +2,15 @@
 
 Each offers `recognises(contents)` and `read(contents, options)`, and, where it can write, `refusals(layer, options)`,
 `manner(layer)`, `write(model, options)` and `usage(model, options)`, which says how to use what was written; where some
-files need another beside them, also `companions(model, options)`, its text by its name. What lies where in an array is
-the table's to say.
+files need another beside them, also `companions(model, options)`, its text by its name; and where it writes whole
+networks, `network_refusals(network, options)`. What lies where in an array is the table's to say.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lstm_convert.canonical import Recurrent
+from lstm_convert.canonical import Model, Network, Recurrent
 from lstm_convert.errors import Unsupported
 
 
@@ -43,6 +43,7 @@ class WriteOptions:
         allow: what the target cannot state and the user takes over: `hard_sigmoid`, `mask`, `go_backwards`, `merge`.
         dtype: the type of number to round the weights to, or None.
         custom_layer: whether a layer that the framework does not have is written as source code of our own.
+        lstm_only: whether only the recurrent layers are written though the source tells the whole network.
     """
 
     extension: str = ""
@@ -51,6 +52,7 @@ class WriteOptions:
     allow: frozenset[str] = frozenset()
     dtype: str | None = None
     custom_layer: bool = False
+    lstm_only: bool = False
 
 
 def refuse_options(options: ReadOptions, kind: str, used: Iterable[str] = ()) -> None:
@@ -82,21 +84,10 @@ def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Rec
         Unsupported: an old path is no layer's, or two layers would have one name.
     """
     layers = tuple(layers)
-    if unused := [old for old in rename if not any(_moved(layer.path, {old: ""}) != layer.path for layer in layers)]:
-        paths = ", ".join(dict.fromkeys(layer.path for layer in layers))
-        raise Unsupported(
-            "no layer has the path to be renamed",
-            [f"{old}: there are {paths}" for old in unused],
-            "Rename one of these, or a prefix that ends before a dot.",
-        )
-    moved = [replace(layer, path=_moved(layer.path, rename)) for layer in layers]
+    paths = renamed_paths([layer.path for layer in layers], rename)
+    moved = [replace(layer, path=paths[layer.path]) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}
-    if len(set(names.values())) < len(layers):
-        raise Unsupported(
-            "two layers would have one name",
-            [f"{old} as {new}" for old, new in names.items()],
-            "Give each layer a name of its own.",
-        )
+    refuse_same(names)
     return tuple(
         replace(
             layer,
@@ -105,6 +96,53 @@ def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Rec
         )
         for layer in moved
     )
+
+
+def renamed_network(model: Model, network: Network, rename: Mapping[str, str]) -> Model:
+    """Return a model with all layers of its network under new paths, as `renamed` does with recurrent ones.
+
+    Args:
+        model: the model.
+        network: its network.
+        rename: as in `renamed`.
+
+    Raises:
+        Unsupported: as `renamed` raises.
+    """
+    names = renamed_paths(network.layers, rename)
+    refuse_same(names)
+    recurrent = {old: new for old, new in names.items() if network.layers[old].recurrent and old != new}
+    return replace(model, network=network.with_names(names)).with_layers(renamed(model.layers, recurrent))
+
+
+def refuse_same(names: Mapping[str, str]) -> None:
+    """Raise where two layers would have one name; the old name of each is its key."""
+    if len(set(names.values())) < len(names):
+        raise Unsupported(
+            "two layers would have one name",
+            [f"{old} as {new}" for old, new in names.items()],
+            "Give each layer a name of its own.",
+        )
+
+
+def renamed_paths(paths: Iterable[str], rename: Mapping[str, str]) -> dict[str, str]:
+    """Return the new path of each old one.
+
+    Args:
+        paths: the paths of a source's layers.
+        rename: old path or prefix of a path to new one; an empty new one takes the prefix away.
+
+    Raises:
+        Unsupported: an old path is no layer's.
+    """
+    paths = list(dict.fromkeys(paths))
+    if unused := [old for old in rename if not any(_moved(path, {old: ""}) != path for path in paths)]:
+        raise Unsupported(
+            "no layer has the path to be renamed",
+            [f"{old}: there are {', '.join(paths)}" for old in unused],
+            "Rename one of these, or a prefix that ends before a dot.",
+        )
+    return {path: _moved(path, rename) for path in paths}
 
 
 def _moved(path: str, rename: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
-"""A framework's own LSTM, run layer by layer: what `verify` asks of an adapter's module `running`.
+"""What `verify` asks of an adapter's module `running`: a framework's own layers, and its own whole network.
 
 Each such module offers `runner(model, path, contents)`, which raises what keeps the framework from running at all, and
 returns a function of a layer's number and of whether it returns every step: an `Engine`, or an error that says why not.
+Where the framework runs whole networks, `network_engine(model, path, contents)` returns a `NetworkEngine` or raises.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,3 +48,18 @@ class Engine:
 
 
 Runner = Callable[[int, bool], Engine]
+
+
+@dataclass(frozen=True)
+class NetworkEngine:
+    """A whole network in its framework, ready to run.
+
+    Args:
+        name: the framework and its version.
+        run: the inputs, in their order, to the outputs, in float64 whatever they were computed in.
+        dtype: the numbers' type that it computes in.
+    """
+
+    name: str
+    run: Callable[[Sequence[Array]], list[Array]]
+    dtype: str

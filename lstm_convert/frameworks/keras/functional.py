@@ -28,16 +28,27 @@ def architecture(layers: tuple[Recurrent, ...]) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     for layer in layers:
         entries += _inputs(layer, by_name)
-        entries.append(_entry(layer.name, class_name(layer), _config(layer), [_call(layer, by_name)]))
+        entries.append(entry(layer.name, class_name(layer), recurrent_config(layer), [_call(layer, by_name)]))
     outputs = [reference for layer in layers for reference in _outputs(layer, by_name)]
     states = [reference for layer in layers for reference in _states(layer)]
-    inputs = [entry["name"] for entry in entries if entry["class_name"] == "InputLayer"]
+    inputs = [each["name"] for each in entries if each["class_name"] == "InputLayer"]
+    return document(entries, _alone_or_listed([[name, 0, 0] for name in inputs]), _alone_or_listed(outputs + states))
+
+
+def document(entries: list[dict[str, Any]], inputs: list[Any], outputs: list[Any]) -> dict[str, Any]:
+    """Return a functional model as Keras states it.
+
+    Args:
+        entries: its layers.
+        inputs: (layer, call, output) of each input, or of the one that stands alone.
+        outputs: the same of what it returns.
+    """
     config = {
         "name": "lstm_convert",
         "trainable": True,
         "layers": entries,
-        "input_layers": _alone_or_listed([[name, 0, 0] for name in inputs]),
-        "output_layers": _alone_or_listed(outputs + states),
+        "input_layers": inputs,
+        "output_layers": outputs,
     }
     module = "keras.src.models.functional"  # as Keras itself writes it; a loader looks for the class there
     return {"module": module, "class_name": "Functional", "config": config, "registered_name": "Functional"}
@@ -75,9 +86,9 @@ def _inputs(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> Iterator[dict
     """Yield the inputs that a layer is the first to need: its sequence, and its mask."""
     if layer.follows not in by_name:
         shape = [_batch(layer), None, layer.forward.inputs]
-        yield _input(_input_name(layer, "input", by_name), shape, _dtype(layer.forward))
+        yield input_entry(_input_name(layer, "input", by_name), shape, _dtype(layer.forward))
     if layer.masked_by and _chain(layer, by_name) is layer:
-        yield _input(_input_name(layer, "mask", by_name), [_batch(layer), None], "bool")
+        yield input_entry(_input_name(layer, "mask", by_name), [_batch(layer), None], "bool")
 
 
 def _input_name(layer: Recurrent, purpose: str, by_name: Mapping[str, Recurrent]) -> str:
@@ -100,14 +111,14 @@ def _call(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     if layer.masked_by:
         mask = _input_name(_chain(layer, by_name), "mask", by_name)
-        kwargs["mask"] = _tensor([_batch(layer), None], "bool", mask, 0)
+        kwargs["mask"] = tensor_of([_batch(layer), None], "bool", mask, 0)
     if starter := by_name.get(layer.starts_from or ""):
         sizes = [(cell, size) for cell in starter.cells.values() for size in state_sizes(cell)]
         kwargs["initial_state"] = [
-            _tensor([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
+            tensor_of([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
             for number, (cell, size) in enumerate(sizes)
         ]
-    x = _tensor([_batch(layer), None, layer.forward.inputs], _dtype(layer.forward), str(feeder), 0)
+    x = tensor_of([_batch(layer), None, layer.forward.inputs], _dtype(layer.forward), str(feeder), 0)
     return {"args": [x], "kwargs": kwargs}
 
 
@@ -146,24 +157,29 @@ def _dtype(cell: Cell) -> str:
     return cell.W.dtype.name
 
 
-def _entry(name: str, kind: str, config: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
-    return {**_object(kind, config), "name": name, "inbound_nodes": calls}
+def entry(name: str, kind: str, config: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
+    """Return a layer of a functional model, and its calls, as Keras states them."""
+    return {**object_of(kind, config), "name": name, "inbound_nodes": calls}
 
 
-def _object(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+def object_of(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a layer as Keras states it wherever it stands."""
     return {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
 
 
-def _input(name: str, shape: list[int | None], dtype: str) -> dict[str, Any]:
-    return _entry(name, "InputLayer", {"batch_shape": shape, "dtype": dtype, "name": name}, [])
+def input_entry(name: str, shape: list[int | None], dtype: str) -> dict[str, Any]:
+    """Return an input of a functional model as Keras states it, its shape with the batch."""
+    return entry(name, "InputLayer", {"batch_shape": shape, "dtype": dtype, "name": name}, [])
 
 
-def _tensor(shape: list[int | None], dtype: str, layer: str, output: int) -> dict[str, Any]:
-    config = {"shape": shape, "dtype": dtype, "keras_history": [layer, 0, output]}
+def tensor_of(shape: list[int | None], dtype: str, layer: str, output: int, call: int = 0) -> dict[str, Any]:
+    """Return a layer's output as Keras states it in the arguments of a call."""
+    config = {"shape": shape, "dtype": dtype, "keras_history": [layer, call, output]}
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _config(layer: Recurrent) -> dict[str, Any]:
+def recurrent_config(layer: Recurrent) -> dict[str, Any]:
+    """Return the config of a recurrent layer's class, `class_name(layer)`."""
     if layer.backward is None:
         return _layer_config(layer, layer.forward, layer.name, go_backwards=layer.go_backwards)
     inner = class_of_cell(layer).removesuffix("_cell")
@@ -173,8 +189,8 @@ def _config(layer: Recurrent) -> dict[str, Any]:
         "name": layer.name,
         "dtype": _dtype(layer.forward),
         "merge_mode": layer.merge,
-        "layer": _object(direction_class(layer), forward),
-        "backward_layer": _object(direction_class(layer), backward),
+        "layer": object_of(direction_class(layer), forward),
+        "backward_layer": object_of(direction_class(layer), backward),
     }
 
 

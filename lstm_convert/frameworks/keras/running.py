@@ -25,19 +25,21 @@ from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.keras import extended
 from lstm_convert.frameworks.keras.architecture import CELL_CLASSES, EXTENDED
 from lstm_convert.frameworks.keras.writing import refusals
-from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
+from lstm_convert.frameworks.running import Array, Engine, NetworkEngine, Ran, Runner
 from lstm_convert.layout import Layout
 from lstm_convert.packing import options, pack_arrays, rescaled
 from lstm_convert.table import KERAS_2, KERAS_EXTENDED, counterpart
 
 _LAYERS = {
-    "Activation", "Add", "AlphaDropout", "Attention", "AveragePooling1D", "Average", "BatchNormalization",
-    "Bidirectional", "Concatenate", "Conv1D", "Conv2D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten",
-    "Functional", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D",
-    "GlobalMaxPooling1D", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU", "Masking", "Maximum",
-    "MaxPooling1D", "Model", "Multiply", "PReLU", "Permute", "RNN", "ReLU", "RepeatVector", "Reshape", "Sequential",
-    "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D", "StackedRNNCells", "Subtract", "TimeDistributed",
-    "UpSampling1D", "ZeroPadding1D",
+    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Attention", "Average", "AveragePooling1D",
+    "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Conv2D", "Cropping1D",
+    "Cropping2D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "Functional", "GRU", "GRUCell",
+    "GaussianDropout", "GaussianNoise", "GetItem", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU",
+    "Masking", "Maximum", "MaxPooling1D", "MaxPooling2D", "Minimum", "Model", "Multiply", "PReLU", "Permute", "RNN",
+    "ReLU", "RepeatVector", "Rescaling", "Reshape", "Sequential", "SimpleRNN", "SimpleRNNCell", "Softmax",
+    "SpatialDropout1D", "SpatialDropout2D", "StackedRNNCells", "Subtract", "ThresholdedReLU", "TimeDistributed",
+    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 }  # fmt: skip
 _NO_LAYERS = {
     "Constant", "DTypePolicy", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "L1", "L1L2",
@@ -63,7 +65,7 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
     Raises:
         MissingFramework: neither Keras 3 nor tf_keras is installed.
     """
-    old = model.provenance.version[:1] in ("0", "1", "2")
+    old = _is_old(model)
     kerases = [keras for name in (("tf_keras", "keras") if old else ("keras",)) if (keras := _installed(name))]
     if not kerases:
         package = "tf_keras" if old else "keras"
@@ -84,6 +86,47 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
         return Engine(_name(keras), reason, _Run(keras, made, layer))
 
     return engine
+
+
+def network_engine(model: Model, path: Path | None, contents: Contents | None) -> NetworkEngine:
+    """Return a file's whole network in the Keras that its version belongs to.
+
+    Args:
+        model: the model as it was read.
+        path: the file it was read from, or None.
+        contents: that file, opened.
+
+    Raises:
+        MissingFramework: that Keras is not installed.
+        Unsupported: it does not open the file, or would have to run code that is in it.
+    """
+    name = "tf_keras" if _is_old(model) else "keras"
+    keras = _installed(name)
+    if keras is None:
+        raise MissingFramework(f"{name} is not installed", next_step=f"pip install {name} tensorflow")
+    with _cell_of_ours(keras):
+        whole, reason = _Opened(keras, path, contents).whole
+    if whole is None:
+        raise Unsupported(reason)
+    computed = {getattr(layer, "compute_dtype", "") for layer in whole.layers}
+    dtype = next(name for name in ("bfloat16", "float16", "float32", "float64") if name in computed)
+
+    def run(inputs: Sequence[Array]) -> list[Array]:
+        tensors = [_tensor(keras, array) for array in inputs]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                returned = whole(tensors if len(tensors) > 1 else tensors[0], training=False)
+        except Exception as error:
+            raise Unsupported(f"{keras.__name__} does not run it: {_first_line(error)}") from error
+        return [_array(keras, tensor) for tensor in (returned if isinstance(returned, list | tuple) else [returned])]
+
+    return NetworkEngine(_name(keras), run, dtype)
+
+
+def _is_old(model: Model) -> bool:
+    """Return whether Keras 1 or 2 wrote a model."""
+    return model.provenance.version[:1] in ("0", "1", "2")
 
 
 def _installed(name: str) -> Any:
@@ -129,7 +172,7 @@ class _Opened:
 
     def layer(self, layer: Recurrent, *, return_sequences: bool) -> tuple[Any, str]:
         """Return a copy of a layer of the file that also returns its states, and why there is none."""
-        model, reason = self._model
+        model, reason = self.whole
         if model is None:
             return None, reason
         found = _below(model, layer.name) or _below(model, layer.path)
@@ -141,7 +184,8 @@ class _Opened:
             return None, f"Keras does not run the file's own layer: {_first_line(error)}"
 
     @cached_property
-    def _model(self) -> tuple[Any, str]:
+    def whole(self) -> tuple[Any, str]:
+        """Keras's model of the file, and why there is none."""
         if self._refused:
             return None, self._refused
         try:
@@ -279,14 +323,15 @@ class _Run:
 
     def __call__(self, x: Array, h0: Sequence[Array], c0: Sequence[Array], mask: Array | None) -> Ran:
         dtype = self._made.compute_dtype
-        tensor = self._tensor(_as(x, dtype))
+        tensor = _tensor(self._keras, _as(x, dtype))
         pairs = zip(h0, c0, strict=True) if self._has_c else ((h,) for h in h0)
-        states = [self._tensor(_as(state, dtype)) for pair in pairs for state in pair]
-        given = {"initial_state": states, "mask": None if mask is None else self._tensor(mask), "training": False}
+        states = [_tensor(self._keras, _as(state, dtype)) for pair in pairs for state in pair]
+        masks = None if mask is None else _tensor(self._keras, mask)
+        given = {"initial_state": states, "mask": masks, "training": False}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                arrays = [self._array(returned) for returned in self._made(tensor, **given)]
+                arrays = [_array(self._keras, returned) for returned in self._made(tensor, **given)]
         except Exception as error:
             raise Unsupported(f"{self._keras.__name__} does not run it: {_first_line(error)}") from error
         each = 2 if self._has_c else 1
@@ -298,14 +343,16 @@ class _Run:
     def _has_c(self) -> bool:
         return isinstance(self._layer.forward, LSTMCell)
 
-    def _tensor(self, array: Array) -> Any:
-        if hasattr(self._keras, "ops"):
-            return self._keras.ops.convert_to_tensor(array)
-        return importlib.import_module("tensorflow").convert_to_tensor(array)
 
-    def _array(self, tensor: Any) -> NDArray[np.float64]:
-        numpy = self._keras.ops.convert_to_numpy(tensor) if hasattr(self._keras, "ops") else tensor.numpy()
-        return np.array(numpy).astype(np.float64)
+def _tensor(keras: Any, array: Array) -> Any:
+    if hasattr(keras, "ops"):
+        return keras.ops.convert_to_tensor(array)
+    return importlib.import_module("tensorflow").convert_to_tensor(array)
+
+
+def _array(keras: Any, tensor: Any) -> NDArray[np.float64]:
+    numpy = keras.ops.convert_to_numpy(tensor) if hasattr(keras, "ops") else tensor.numpy()
+    return np.array(numpy).astype(np.float64)
 
 
 def _as(array: Array, dtype: str) -> Array:

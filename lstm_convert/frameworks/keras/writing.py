@@ -3,11 +3,8 @@
 Source: keras 3.15.1, keras/src/saving/saving_lib.py, keras/src/legacy/saving/legacy_h5_format.py
 """
 
-import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,25 +13,19 @@ from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks import WriteOptions, renamed
 from lstm_convert.frameworks.keras import extended, keepsake
-from lstm_convert.frameworks.keras.architecture import snake_case
 from lstm_convert.frameworks.keras.functional import architecture, as_listed, class_name, class_of_cell, direction_class
+from lstm_convert.frameworks.keras.storing import BFLOAT16, OLDER, Held, Located, contents_of
 from lstm_convert.packing import pack_arrays
 from lstm_convert.table import KERAS_EXTENDED
 
-VERSION = "3.15.1"
-
 # Where the two directions of a Bidirectional are kept.
 _DIRECTIONS = {"forward": "forward_layer", "backward": "backward_layer"}
-_OLDER = (".h5", ".hdf5")
-_BFLOAT16 = "bfloat16"
-# An attribute of HDF5 holds less than 64 kB; Keras splits longer lists.
-_LONGEST_LIST = 60_000
 
 
 def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:
     """Yield why a Keras 3 file cannot hold a layer exactly; nothing where it can."""
     yield from _cell_refusals(layer, options)
-    if options.extension in _OLDER and layer.forward.W.dtype.name == _BFLOAT16:
+    if options.extension in OLDER and layer.forward.W.dtype.name == BFLOAT16:
         yield f"{layer.name}: bfloat16, which Keras does not load from an older {options.extension}; .keras holds it"
     if layer.stateful and layer.batch_size is None:
         yield f"{layer.name}: stateful=True, which in Keras needs the batch size that its states were kept for"
@@ -95,18 +86,7 @@ def write(model: Model, options: WriteOptions) -> Contents:
     named = renamed(model.layers, options.rename)
     layers = as_listed(prepared(model.layers, options.rename))
     kept = keepsake.kept(named, names_of(named))
-    document = architecture(layers)
-    contents = _legacy(layers, document) if options.extension in _OLDER else _saved_state(layers)
-    attributes = {**contents.attributes, **kept.attributes}
-    if options.extension == ".keras":
-        attributes[""] = {
-            "metadata.json": json.dumps({"keras_version": VERSION}),
-            "config.json": json.dumps(document),
-        }
-    elif options.extension not in _OLDER:
-        document["keras_version"] = VERSION
-        attributes[keepsake.GROUP] = {**attributes[keepsake.GROUP], "architecture": json.dumps(document)}
-    return Contents({**contents.arrays, **kept.arrays}, attributes)
+    return contents_of(architecture(layers), map(held, layers), kept, options.extension)
 
 
 def companions(model: Model, options: WriteOptions) -> dict[str, str]:  # noqa: ARG001 (as every writer's functions)
@@ -167,15 +147,47 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     named = renamed(model.layers, options.rename)
     names = names_of(named)
     for layer in named:
-        ours = direction_class(extended.fitted(layer)) == "RNN"
-        cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"{_constructor(layer)}, "
-        inner = f"{cell}return_sequences={layer.return_sequences})"
-        merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
-        lines.append(f"{names[layer.name]}: " + (f"Bidirectional({inner}{merge})" if layer.backward else inner))
+        lines.append(f"{names[layer.name]}: {described(layer)}")
         lines += notes(layer)
-    if companions(model, options):
-        lines.append(f"import {extended.SOURCE_FILE}, which lies beside it, before Keras loads it")
-    return lines
+    return lines + import_notes(model, options)
+
+
+def import_notes(model: Model, options: WriteOptions) -> list[str]:
+    """Return what is to be imported before Keras loads a file, a line each."""
+    needed = companions(model, options)
+    return [f"import {name}, which lies beside it, before Keras loads it" for name in needed]
+
+
+def described(layer: Recurrent) -> str:
+    """Return in Keras's words what a layer becomes."""
+    ours = direction_class(extended.fitted(layer)) == "RNN"
+    cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"{_constructor(layer)}, "
+    inner = f"{cell}return_sequences={layer.return_sequences})"
+    merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
+    return f"Bidirectional({inner}{merge})" if layer.backward else inner
+
+
+def held(layer: Recurrent) -> Held:
+    """Return a layer and its arrays as a Keras file holds them.
+
+    Args:
+        layer: what Keras can hold, under the name it is to have.
+    """
+    arrays = tuple(_located(layer)) if layer.backward is None else tuple(_located_twice(layer))
+    return Held(layer.name, class_name(layer), arrays)
+
+
+def _located(layer: Recurrent) -> Iterator[Located]:
+    for number, (name, stored) in enumerate(_arrays(layer, layer.forward).items()):
+        yield Located(f"cell/vars/{number}", f"{class_of_cell(layer)}/{name}", stored)
+
+
+def _located_twice(layer: Recurrent) -> Iterator[Located]:
+    for direction, cell in layer.cells.items():
+        for number, (name, stored) in enumerate(_arrays(layer, cell).items()):
+            place = f"{_DIRECTIONS[direction]}/cell/vars/{number}"
+            inner = class_of_cell(layer)
+            yield Located(place, f"{direction}_{inner.removesuffix('_cell')}/{inner}/{name}", stored)
 
 
 def _constructor(layer: Recurrent) -> str:
@@ -187,61 +199,3 @@ def _constructor(layer: Recurrent) -> str:
 def _arrays(layer: Recurrent, cell: Cell) -> dict[str, Stored]:
     arrays = pack_arrays(extended.row_of(layer), cell).arrays
     return {name: Stored.of(np.ascontiguousarray(array)) for name, array in arrays.items()}
-
-
-def _saved_state(layers: tuple[Recurrent, ...]) -> Contents:
-    """Return `.weights.h5`: variables by number, in groups by class and place that note the layer's name."""
-    arrays: dict[str, Stored] = {}
-    attributes: dict[str, dict[str, Any]] = {}
-    counts: Counter[str] = Counter()
-    for layer in layers:
-        component = snake_case(class_name(layer))
-        group = f"layers/{component}" + (f"_{counts[component]}" if counts[component] else "")
-        counts[component] += 1
-        attributes[f"{group}/vars"] = {"name": layer.name}
-        for direction, cell in layer.cells.items():
-            place = f"{group}/{_DIRECTIONS[direction]}/cell" if layer.backward else f"{group}/cell"
-            arrays |= {f"{place}/vars/{number}": stored for number, stored in enumerate(_arrays(layer, cell).values())}
-    # HDF5 has no such type: Keras keeps its bytes, and beside them what they are.
-    attributes |= {key: {"dtype": _BFLOAT16} for key, stored in arrays.items() if stored.dtype.name == _BFLOAT16}
-    return Contents(arrays, attributes)
-
-
-def _legacy(layers: tuple[Recurrent, ...], document: Mapping[str, Any]) -> Contents:
-    """Return the older `.h5`: a group a layer, its arrays listed by name."""
-    arrays: dict[str, Stored] = {}
-    attributes: dict[str, dict[str, Any]] = {"": {"model_config": json.dumps(_without_modules(document))}}
-    names = [entry["config"]["name"] for entry in document["config"]["layers"]]
-    attributes["model_weights"] = _in_parts("layer_names", names)
-    attributes[""] |= {"keras_version": VERSION, "backend": "tensorflow"}
-    attributes["model_weights"] |= {"keras_version": VERSION, "backend": "tensorflow"}
-    attributes |= {f"model_weights/{name}": {"weight_names": []} for name in names}
-    for layer in layers:
-        listed: dict[str, Stored] = {}
-        for direction, cell in layer.cells.items():
-            cell_name = class_of_cell(layer)
-            inner = cell_name.removesuffix("_cell")
-            scope = f"{layer.name}/{direction}_{inner}" if layer.backward else layer.name
-            listed |= {f"{scope}/{cell_name}/{name}": stored for name, stored in _arrays(layer, cell).items()}
-        attributes[f"model_weights/{layer.name}"] = _in_parts("weight_names", list(listed))
-        arrays |= {f"model_weights/{layer.name}/{name}": stored for name, stored in listed.items()}
-    return Contents(arrays, attributes)
-
-
-def _in_parts(name: str, items: list[str]) -> dict[str, list[str]]:
-    """Return a list as one attribute, or as `name0`, `name1`, … where it is too long for one."""
-    width = max(map(len, map(str.encode, items)), default=1)
-    at_once = max(1, _LONGEST_LIST // max(1, width))
-    if len(items) <= at_once:
-        return {name: items}
-    return {f"{name}{part}": items[part * at_once :][:at_once] for part in range(-(-len(items) // at_once))}
-
-
-def _without_modules(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an architecture in the form of the older `.h5`, which names classes without their modules."""
-    strip = ("module", "registered_name")
-    layers = [
-        {key: value for key, value in entry.items() if key not in strip} for entry in document["config"]["layers"]
-    ]
-    config = {**document["config"], "layers": layers}
-    return {"class_name": document["class_name"], "config": config}

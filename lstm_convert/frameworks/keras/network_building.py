@@ -1,0 +1,108 @@
+"""The layers, calls and names of the Keras model that a network becomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lstm_convert.canonical import Feed, Network
+from lstm_convert.frameworks.keras.network_flow import dtypes, is_state, rank_of, ranks, read_by
+from lstm_convert.frameworks.keras.network_graph import Part, PartCall, Tensor, in_keras_order
+from lstm_convert.frameworks.keras.network_names import Names
+from lstm_convert.frameworks.keras.network_parts import Called, called, keras_forms
+
+
+@dataclass(frozen=True)
+class Written:
+    """A network in Keras's layers.
+
+    Args:
+        parts: the layers, operations and inputs, in Keras's order.
+        inputs: the names of the inputs, in the order in which they are handed in.
+        outputs: what is returned.
+        names: the Keras name of each layer of the network that an output comes of.
+    """
+
+    parts: list[Part]
+    inputs: list[str]
+    outputs: list[Tensor]
+    names: Mapping[str, str]
+
+
+def built(network: Network) -> Written:
+    """Return what a network becomes in Keras.
+
+    Args:
+        network: what Keras 3 can hold.
+    """
+    calls = called(network)
+    free = Names()
+    inputs = [free.free(entry.name) for entry in network.inputs]
+    names = {name: free.free(name) for name in dict.fromkeys(each.layer.name for each in calls)}
+    building = _Building(network, free, names)
+    building.take_in(inputs)
+    for each in calls:
+        building.add(each)
+    outputs = [building.tensor(feed) for feed in network.outputs]
+    return Written(in_keras_order(building.parts, outputs), inputs, outputs, names)
+
+
+class _Building:
+    """The Keras layers that are made so far, and which of their calls makes what each step of the network returns."""
+
+    def __init__(self, network: Network, free: Names, names: Mapping[str, str]) -> None:
+        self.parts: dict[str, Part] = {}
+        self._network = network
+        self._free = free
+        self._names = names
+        self._ranks = ranks(network)
+        self._dtypes = dtypes(network)
+        self._made: dict[int, tuple[str, int]] = {}
+        self._chains: dict[str, list[Part]] = {}
+        read = [*network.outputs, *(feed for each in network.calls for feed in read_by(each))]
+        self._beyond = {feed.step for feed in read if is_state(network, feed)}
+
+    def take_in(self, names: list[str]) -> None:
+        """Make the inputs of the network."""
+        batch = next((layer.batch_size for layer in self._network.recurrent if layer.stateful), None)
+        for step, (name, entry) in enumerate(zip(names, self._network.inputs, strict=True)):
+            self.parts[name] = Part(name, None, entry.dtype, (batch, *entry.shape))
+            self._made[step] = (name, 0)
+
+    def add(self, each: Called) -> None:
+        """Make the layers of a call, where it is their first, and call them."""
+        name = each.layer.name
+        if name not in self._chains:
+            self._chains[name] = self._new(each)
+        first, *others = self._chains[name]
+        call = PartCall(
+            tuple(map(self.tensor, each.call.inputs)),
+            listed=each.layer.kind == "merge",
+            states=tuple(map(self.tensor, each.call.states)),
+            mask=None if each.call.mask is None else self.tensor(each.call.mask),
+        )
+        self._call(each.step, first, call)
+        for part in others:
+            self._call(each.step, part, PartCall((self.tensor(Feed(each.step)),)))
+
+    def tensor(self, feed: Feed) -> Tensor:
+        """Return what makes an output, in Keras."""
+        name, call = self._made[feed.step]
+        return Tensor(name, call, feed.output, rank_of(self._network, feed, self._ranks), self._dtypes[feed.step])
+
+    def _call(self, step: int, part: Part, call: PartCall) -> None:
+        part.calls.append(call)
+        self._made[step] = (part.name, len(part.calls) - 1)
+
+    def _new(self, each: Called) -> list[Part]:
+        name, dtype = self._names[each.layer.name], self._dtypes[each.step]
+        chain = []
+        for number, form in enumerate(keras_forms(each, name, dtype, return_state=self._returns_state(each))):
+            own = self._free.free(f"{name}_{form.class_name.lower()}") if number else name
+            chain.append(Part(own, form, dtype))
+        self.parts |= {part.name: part for part in chain}
+        return chain
+
+    def _returns_state(self, each: Called) -> bool:
+        recurrent = each.layer.recurrent
+        first = len(self._network.inputs)
+        read = any(self._network.calls[step - first].layer == each.layer.name for step in self._beyond)
+        return read or (recurrent is not None and recurrent.return_state)

@@ -1,0 +1,162 @@
+"""From the layers of a network to those of Keras: what each becomes, or why Keras cannot hold it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lstm_convert.canonical import Call, Layer, Network, Recurrent
+from lstm_convert.errors import Unsupported
+from lstm_convert.frameworks import WriteOptions
+from lstm_convert.frameworks.keras import extended, writing
+from lstm_convert.frameworks.keras.functional import class_name, object_of, recurrent_config
+from lstm_convert.frameworks.keras.network_flow import needed, own_dtype, rank_of, ranks
+from lstm_convert.frameworks.keras.network_graph import named
+from lstm_convert.frameworks.keras.network_layers import Form, Situation, forms, needs_no_wrapper
+from lstm_convert.frameworks.keras.storing import BFLOAT16, OLDER, Located
+from lstm_convert.masks import ANY, Mask, mask_of_call, masks_of_inputs, reaching
+
+_FORM_BY_MASK = ("maximum", "minimum", "multiply")
+
+
+@dataclass(frozen=True)
+class Called:
+    """One call of a layer that an output comes of.
+
+    Args:
+        step: its number, as `Feed.step` counts.
+        call: the call.
+        layer: the layer.
+        situation: what the layer is called on.
+        mask: the mask that is meant to reach it.
+        handed: the mask that Keras hands it.
+        given: the masks on its inputs, in Keras.
+    """
+
+    step: int
+    call: Call
+    layer: Layer
+    situation: Situation
+    mask: Mask | None
+    handed: Mask | None
+    given: tuple[Mask | None, ...]
+
+
+def called(network: Network) -> list[Called]:
+    """Return the calls that outputs come of.
+
+    Args:
+        network: the layers and their calls.
+
+    Raises:
+        Unsupported: its masks cannot be told.
+    """
+    meant, keras = reaching(network), replace(network, joins=ANY)
+    there, sizes = reaching(keras), ranks(network)
+    found = []
+    for number, (call, used) in enumerate(zip(network.calls, needed(network), strict=True)):
+        layer = network.layers[call.layer]
+        rank = max(rank_of(network, feed, sizes) for feed in call.inputs) - layer.each_step
+        # A mask that is made inside a TimeDistributed stays there.
+        handed = None if layer.each_step else mask_of_call(keras, call, there)
+        given = masks_of_inputs(keras, call, there)
+        situation = Situation(rank, masked=any(mask is not None for mask in given) or call.mask is not None)
+        mask = mask_of_call(network, call, meant)
+        if used:
+            step = number + len(network.inputs)
+            found.append(Called(step, call, layer, situation, mask, handed, given))
+    return found
+
+
+def reasons(network: Network, options: WriteOptions) -> Iterator[str]:
+    """Yield why a Keras 3 file cannot hold a network exactly, layer by layer; nothing where it can.
+
+    Args:
+        network: the layers and their calls.
+        options: how it is to be written.
+    """
+    try:
+        calls = called(network)
+    except Unsupported as error:
+        yield error.what
+        return
+    first: dict[str, Called] = {}
+    for each in calls:
+        earlier = first.setdefault(each.layer.name, each)
+        if earlier is not each and _forms_of(earlier) != _forms_of(each):
+            yield f"{each.layer.name}: its calls need different Keras 3 layers, which cannot share their weights"
+        yield from (f"{each.layer.name}: {reason}" for reason in _of_masks(each, network))
+    for each in first.values():
+        yield from _of_layer(each, options)
+    batches = {layer.batch_size for layer in network.recurrent if layer.stateful}
+    if len(batches) > 1:
+        yield f"stateful layers were made for different batch sizes: {sorted(map(str, batches))}"
+
+
+def _forms_of(each: Called) -> list[str]:
+    """Return the classes that a layer becomes where it is called; nothing where that is refused anyway."""
+    try:
+        return [] if each.layer.recurrent else [form.class_name for form in forms(each.layer, each.situation)]
+    except Unsupported:
+        return []
+
+
+def _of_layer(each: Called, options: WriteOptions) -> Iterator[str]:
+    layer = each.layer
+    if layer.recurrent is not None:
+        masked_by = "its mask" if each.mask is not None else None
+        yield from writing.refusals(replace(layer.recurrent, masked_by=masked_by), options)
+        if layer.each_step and (layer.recurrent.stateful or layer.recurrent.return_state):
+            yield f"{layer.name}: keeps or returns states of each step, which Keras 3's TimeDistributed does not"
+        return
+    if options.extension in OLDER and own_dtype(layer) == BFLOAT16:
+        yield f"{layer.name}: bfloat16, which Keras does not load from an older {options.extension}; .keras holds it"
+    try:
+        forms(layer, each.situation)
+    except Unsupported as error:
+        yield f"{layer.name}: {error.what}"
+
+
+def _of_masks(each: Called, network: Network) -> Iterator[str]:
+    """Yield what Keras 3 would do otherwise with the masks that reach a call."""
+    layer = each.layer
+    form = layer.options.get("form")
+    reads = layer.recurrent is not None or layer.kind == "global_pool"
+    if reads and each.mask != each.handed:
+        yield "the mask that reaches it is another in Keras 3, where merged layers and TimeDistributed pass masks on"
+    if layer.kind == "merge" and form in _FORM_BY_MASK and any(each.given) and network.joins != ANY:
+        yield f"{form} of masked inputs, which Keras 3 computes without the masked steps"
+    if layer.each_step and any(each.given) and (reads or layer.kind == "softmax"):
+        yield "would be handed a mask for each step by Keras 3's TimeDistributed"
+    if each.call.mask is not None and not reads:
+        yield "is handed a mask, which this Keras 3 layer does not take"
+    if layer.each_step and (each.call.mask is not None or each.call.states or len(each.call.inputs) > 1):
+        yield "reads more than one input in a TimeDistributed, which Keras 3's does not"
+
+
+def keras_forms(each: Called, name: str, dtype: str, *, return_state: bool) -> list[Form]:
+    """Return the Keras layers that a layer becomes, one after another.
+
+    Args:
+        each: the layer where it is first called.
+        name: its name in Keras.
+        dtype: the type of number that it computes in.
+        return_state: whether its last states are read.
+    """
+    layer = each.layer
+    if layer.recurrent is not None:
+        made = [_recurrent(replace(layer.recurrent, return_state=return_state), name)]
+    else:
+        made = forms(layer, each.situation)
+    if not layer.each_step or needs_no_wrapper(layer):
+        return made
+    return [_on_each_step(form, name, dtype) for form in made]
+
+
+def _recurrent(layer: Recurrent, name: str) -> Form:
+    fitted = replace(extended.fitted(layer), path=name, depth=None)
+    return Form(class_name(fitted), recurrent_config(fitted), writing.held(fitted).arrays)
+
+
+def _on_each_step(form: Form, name: str, dtype: str) -> Form:
+    inner = object_of(form.class_name, named(form, f"{name}_step", dtype))
+    arrays = tuple(Located(f"layer/{each.place}", each.name, each.array) for each in form.arrays)
+    return Form("TimeDistributed", {"layer": inner}, arrays)
