@@ -5,6 +5,7 @@ An LSTM is traced for one number of steps. Where a trace with another number is 
 Source: torch 2.13.0, torch/export/__init__.py
 """
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,7 @@ def traced(torch: Any, module: Any, example: Sequence[Any]) -> Traced:
         Unsupported: it cannot be traced, or computes what the network has no layers for; all of that is listed.
     """
     example = [torch.cat([x, x]) if len(x) == 1 else x for x in example]  # of one, torch.export makes no batch
-    with _in_eval_mode(module), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library never warns, and does not let PyTorch do so for it
+    with _in_eval_mode(module), torch.no_grad(), _silence():
         found = _once(torch, module, example)
         stepped = _with_more_steps(torch, example)
         if stepped is None:
@@ -59,6 +59,19 @@ def traced(torch: Any, module: Any, example: Sequence[Any]) -> Traced:
             return found
         network = _for_any_steps(found.network, other.network)
         return replace(found, network=network or found.network)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let PyTorch neither warn nor log: the library does not, and what is wrong with a trace is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

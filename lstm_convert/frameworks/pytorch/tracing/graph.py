@@ -146,7 +146,8 @@ def _of_folded(operation: str, site: Site, a: SimpleNamespace, x: Tensor) -> Val
         return shapes.OF_FOLDED[operation](site, a)
     if operation not in pointwise.OF_ROWS:
         raise NotUnderstood("batch and steps are one axis of what it reads")
-    apart: dict[str, Any] = {name: value.tensor if isinstance(value, Folded) else value for name, value in vars(a).items()}
+    given = vars(a).items()
+    apart: dict[str, Any] = {name: value.tensor if isinstance(value, Folded) else value for name, value in given}
     if apart.get("dim", -1) >= 0:
         apart["dim"] += 1
     sizes = tuple((*x.sizes[:2], *each[1:]) for each in site.sizes)

@@ -106,14 +106,17 @@ def cut(site: Site, a: Any) -> Value:
 
 def _cropped(site: Site, x: Tensor, axis: int, amounts: tuple[int, int]) -> Tensor:
     rank = len(x.order) - 2
-    if rank > 0:
+    if axis != rank + 1 or rank > 1:
         return site.made(along_axes(site, x, "cropping", {axis: amounts}, rank), x.order)
-    # Features alone are no axis of a window; as steps of one feature they are.
-    size = x.sizes[1]
-    steps = Tensor(site.layer("reshape", [x], {"shape": (size, 1)}, part="steps"), (0, 1, 2), (None, size, 1))
-    cropped = along_axes(site, steps, "cropping", {1: amounts}, 1)
-    kept = Tensor(cropped, (0, 1, 2), (None, (size or 0) - sum(amounts), 1))
-    return site.made(site.layer("flatten", [kept], {"channels": "last"}, part="features"))
+    # Features are no axis of a window; with an axis of one feature behind them they are.
+    sizes = site.building.seen[x.feed].sizes
+    apart = (*sizes, 1)
+    order = tuple(range(rank + 3))
+    window = Tensor(site.layer("reshape", [x], {"shape": apart[1:]}, part="window"), order, apart)
+    cropped = along_axes(site, window, "cropping", {axis: amounts}, rank + 1)
+    kept = (*sizes[1:-1], (sizes[-1] or 0) - sum(amounts))
+    window = Tensor(cropped, order, (None, *kept, 1))
+    return site.made(site.layer("reshape", [window], {"shape": kept}, part="features"), x.order)
 
 
 def chunk(site: Site, a: Any) -> Value:
