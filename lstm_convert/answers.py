@@ -25,7 +25,7 @@ def of_model(source: Path, model: Model) -> Iterator[str]:
     for layer in model.layers:
         yield f"\n{layer.name}: {_sentence(layer)}"
         yield from _arrays(layer)
-    if model.network is not None and model.network.has_neighbours:
+    if model.network is not None and not model.network.is_stack:
         yield "\nthe whole network, which convert ports:"
         yield from (f"  {line}" for line in networks.lines(model.network))
     if model.not_understood:

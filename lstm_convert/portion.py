@@ -11,7 +11,7 @@ from lstm_convert.frameworks import WriteOptions, renamed_network
 def portion(model: Model, adapter: ModuleType, options: WriteOptions) -> tuple[Model, WriteOptions]:
     """Return a model with its network where that is to be written, its layers renamed, else without; and how to write.
 
-    A network of recurrent layers alone, each called once, is written as layers, which a caller can also hand states to.
+    Recurrent layers one after another and nothing else are written as layers, which a caller can also hand states to.
 
     Args:
         model: what was read.
@@ -30,7 +30,7 @@ def portion(model: Model, adapter: ModuleType, options: WriteOptions) -> tuple[M
             model.not_understood,
             "--lstm-only ports the recurrent layers alone.",
         )
-    if model.network is None or not model.network.has_neighbours:
+    if model.network is None or model.network.is_stack:
         return layers_alone, options
     return renamed_network(model, model.network, options.rename), replace(options, rename={})
 

@@ -181,6 +181,8 @@ PLAIN: Mapping[str, Network] = {
     "repeat": chain([3], layer("r", "repeat", times=5)),
     "take last": chain([None, 3], layer("t", "take", axis=1, index=-1)),
     "take one": chain([None, 3], layer("t", "take", axis=1, index=2), dense("a", 2, 3)),
+    "flip": chain([None, 3], layer("t", "flip", axis=1), dense("a", 2, 3)),
+    "rescaling": chain([None, 3], layer("t", "rescaling", scale=1.2, offset=0.5), dense("a", 2, 3)),
     "take feature": chain([7, 3], layer("t", "take", axis=-1, index=-2)),
     "cropping": chain([11, 3], _edges("cropping", (1, 2))),
     "cropping2d": chain([7, 11, 3], _edges("cropping", (1, 2), (0, 3))),

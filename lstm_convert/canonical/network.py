@@ -67,6 +67,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     "dropout": Kind(("form", "rate")),
     "embedding": Kind(("mask_zero",), {"kernel": "word feature"}, ("kernel",), MAKES),
     "flatten": Kind(("channels",), mask=ENDS),
+    "flip": Kind(("axis",), mask=ENDS),
     # form: "max" or "average"; masked: whether masked steps do not count.
     "global_pool": Kind(("rank", "form", "keepdims", "masked", "channels"), mask=ENDS),
     "layer_norm": Kind(("axes", "epsilon"), {"gamma": "feature", "beta": "feature"}),
@@ -83,6 +84,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     # min(max_value, x) where x > threshold, else negative_slope * (x - threshold); max_value may be None.
     "relu": Kind(("max_value", "negative_slope", "threshold")),
     "repeat": Kind(("times",), mask=ENDS),
+    "rescaling": Kind(("scale", "offset")),  # scale * x + offset
     "reshape": Kind(("shape",), mask=ENDS),  # without the batch; one may be -1
     "softmax": Kind(("axis",)),
     # One step or feature along an axis: its number, counted from the end where negative; the axis is gone.
@@ -192,10 +194,13 @@ class Network:
     joins: str = "all"
 
     @property
-    def has_neighbours(self) -> bool:
-        """Whether it is more than recurrent layers, each called once on whole sequences."""
+    def is_stack(self) -> bool:
+        """Whether it is no more than recurrent layers, one after another, from one input to one output."""
         others = any(layer.kind not in (RECURRENT, "dropout") or layer.each_step for layer in self.layers.values())
-        return others or len(self.calls) > len(self.layers)
+        reads = [call.inputs for call in self.calls]
+        in_turn = reads == [(Feed(number),) for number in range(len(reads))]
+        bare = in_turn and not any(call.states or call.mask for call in self.calls)
+        return bare and not others and len(self.inputs) == 1 and {feed.step for feed in self.outputs} == {len(reads)}
 
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:

@@ -5,12 +5,13 @@ from types import MappingProxyType
 
 from lstm_convert.canonical import Layer
 from lstm_convert.errors import LayoutMismatch
-from lstm_convert.operations.elementwise import activation, masking, prelu, relu, same, softmax
+from lstm_convert.operations.elementwise import activation, masking, prelu, relu, rescaling, same, softmax
 from lstm_convert.operations.merges import merge
 from lstm_convert.operations.numbers import Bool, Float64
 from lstm_convert.operations.reshaping import (
     cropping,
     flatten,
+    flip,
     permute,
     repeat,
     reshape,
@@ -31,6 +32,7 @@ _OF_ONE: Mapping[str, Callable[[Layer, Float64], Float64]] = MappingProxyType({
     "dropout": same,
     "embedding": embedding,
     "flatten": flatten,
+    "flip": flip,
     "layer_norm": layer_norm,
     "masking": masking,
     "permute": permute,
@@ -38,6 +40,7 @@ _OF_ONE: Mapping[str, Callable[[Layer, Float64], Float64]] = MappingProxyType({
     "prelu": prelu,
     "relu": relu,
     "repeat": repeat,
+    "rescaling": rescaling,
     "reshape": reshape,
     "softmax": softmax,
     "take": take,

@@ -32,6 +32,11 @@ def prelu(layer: Layer, x: Float64) -> Float64:
     return np.maximum(x, 0.0) + array_of(layer, "alpha") * np.minimum(x, 0.0)
 
 
+def rescaling(layer: Layer, x: Float64) -> Float64:
+    """Return the input times a number, plus another."""
+    return x * layer.options["scale"] + layer.options["offset"]
+
+
 def softmax(layer: Layer, x: Float64) -> Float64:
     """Return the softmax along the layer's axis or axes; a mask, where one reaches it, does not count."""
     axis = layer.options["axis"]

@@ -26,6 +26,11 @@ def repeat(layer: Layer, x: Float64) -> Float64:
     return np.repeat(x[:, None], layer.options["times"], axis=1)
 
 
+def flip(layer: Layer, x: Float64) -> Float64:
+    """Return the input with an axis turned around."""
+    return np.flip(x, layer.options["axis"])
+
+
 def take(layer: Layer, x: Float64) -> Float64:
     """Return one step or feature along an axis, which is gone."""
     return np.asarray(np.take(x, layer.options["index"], axis=layer.options["axis"]))

@@ -42,6 +42,7 @@ def arrays_of(
     contents: Contents,
     root: Node,
     neighbours: Mapping[int, Neighbour],
+    called: Collection[int],
     used: Collection[str],
     version: str,
 ) -> NeighbourArrays:
@@ -51,12 +52,13 @@ def arrays_of(
         contents: the file.
         root: its architecture, all of whose layers are understood.
         neighbours: what each layer is, by its identity.
+        called: the identities of all layers that are called, the recurrent ones too.
         used: the keys that the recurrent layers have.
         version: of Keras.
     """
     problems: list[str] = []
     if legacy.recognises(contents):
-        keys = _in_lists(contents, root, neighbours, used, version, problems)
+        keys = _in_lists(contents, root, neighbours, called, used, version, problems)
     else:
         keys = _in_groups(contents, root, neighbours)
     arrays: dict[int, dict[str, Array]] = {}
@@ -94,6 +96,7 @@ def _in_lists(
     contents: Contents,
     root: Node,
     neighbours: Mapping[int, Neighbour],
+    called: Collection[int],
     used: Collection[str],
     version: str,
     problems: list[str],
@@ -101,6 +104,8 @@ def _in_lists(
     lists = legacy.listed_weights(contents)
     found: list[tuple[_Place, str]] = []
     for node in legacy.grouped(root):
+        if not any(id(inner) in called for inner in node.walk()):
+            continue
         places = _modern_order(node, neighbours) if version.startswith("3") else _order(node, neighbours)
         weights = [weight for weight in lists.get(node.name, []) if weight.key not in used]
         if len(places) != len(weights):

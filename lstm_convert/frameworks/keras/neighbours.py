@@ -19,7 +19,7 @@ from lstm_convert.frameworks.keras.windows import bordered, channels, conv, glob
 
 _LAMBDA = "Lambda holds code of its own, which is never run; replace it by layers of Keras"
 # What of `keras.ops` is ported; others have the names of layers, and other arguments.
-_OPERATIONS = ("GetItem",)
+_OPERATIONS = ("Flip", "GetItem", "Take")
 _COSINE = "cosine"
 _OLD_MERGES = {
     "sum": "add", "mul": "multiply", "concat": "concatenate", "ave": "average", "max": "maximum", "dot": "dot",
@@ -192,6 +192,25 @@ def _taken(settings: Settings) -> Neighbour:
     return Neighbour("take", {"axis": places[0], "index": parts[places[0]]})
 
 
+def _taken_by_number(settings: Settings) -> Neighbour:
+    """Return which step or feature `keras.ops.take` takes, where it takes one along an axis that is not the batch."""
+    axis, index = settings.whole("axis"), settings.call_argument("1", "indices")
+    if axis == 0 or not isinstance(index, int):
+        raise Unsupported(f"it takes {index!s:.60} along the axis {axis}; only one step or one feature is ported")
+    return Neighbour("take", {"axis": axis, "index": index})
+
+
+def _flip(settings: Settings) -> Neighbour:
+    axis = settings.whole("axis")
+    if axis == 0:
+        raise Unsupported("it turns the samples of a batch around")
+    return Neighbour("flip", {"axis": axis})
+
+
+def _rescaling(settings: Settings) -> Neighbour:
+    return Neighbour("rescaling", {"scale": settings.number("scale"), "offset": settings.number("offset", default=0.0)})
+
+
 def _is_whole_slice(part: Any) -> bool:
     if not isinstance(part, Mapping):
         return False
@@ -230,6 +249,7 @@ _READERS: Mapping[str, Callable[[Settings], Neighbour]] = {
     "ELU": _elu,
     "Embedding": _embedding,
     "Flatten": _flatten,
+    "Flip": _flip,
     "GaussianDropout": _dropped("gaussian_dropout", "rate", "p"),
     "GaussianNoise": _dropped("gaussian_noise", "stddev", "sigma"),
     "GetItem": _taken,
@@ -250,6 +270,7 @@ _READERS: Mapping[str, Callable[[Settings], Neighbour]] = {
     "PReLU": _prelu,
     "Permute": lambda settings: Neighbour("permute", {"order": settings.listed("dims")}),
     "ReLU": _relu,
+    "Rescaling": _rescaling,
     "RepeatVector": lambda settings: Neighbour("repeat", {"times": settings.whole("n")}),
     "Reshape": lambda settings: Neighbour("reshape", {"shape": settings.listed("target_shape")}),
     "SlicingOpLambda": _taken,
@@ -259,6 +280,7 @@ _READERS: Mapping[str, Callable[[Settings], Neighbour]] = {
     "SpatialDropout3D": _dropped("spatial_dropout", "rate", "p"),
     "Subtract": _merge("subtract"),
     "ThresholdedReLU": _thresholded_relu,
+    "Take": _taken_by_number,
     "TimeDistributedDense": _dense,
     "UpSampling1D": upsampling(1),
     "UpSampling2D": upsampling(2),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import Call, Feed, Layer, Network, Recurrent
+from lstm_convert.canonical import Call, Feed, Layer, LSTMCell, Network, Recurrent
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
@@ -66,7 +66,7 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) 
     if reasons:
         return Understood(reasons=tuple(dict.fromkeys(reasons)))
     used = {key for layer in layers.values() if layer.origin for keys in layer.origin.keys for key in keys.values()}
-    found_arrays = arrays_of(source.contents, root, neighbours, used, source.version)
+    found_arrays = arrays_of(source.contents, root, neighbours, {*neighbours, *recurrent}, used, source.version)
     if found_arrays.problems:
         return Understood(reasons=found_arrays.problems)
     try:
@@ -211,11 +211,17 @@ def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[Recurrent, ...]
             continue
         call = wiring.calls[step - len(wiring.inputs)] if step >= len(wiring.inputs) else None
         stack = recurrent.get(id(call.node), ()) if call else ()
-        if len(stack) != 1 or not (stack[0].return_state or len(stack[0].cells) > output):
+        if len(stack) != 1 or not 0 <= output < _output_count(stack[0]):
             path = call.node.path if call else wiring.inputs[step].path
             problems.append(f"{path}: its output {output} is read, which is not ported")
     if problems:
         raise Unsupported("outputs are read that are not ported", problems)
+
+
+def _output_count(layer: Recurrent) -> int:
+    """Return how many outputs a recurrent layer has: its sequences, then the states of each direction."""
+    states = sum(1 + isinstance(cell, LSTMCell) for cell in layer.cells.values())
+    return (1 if layer.merge or not layer.backward else 2) + states * layer.return_state
 
 
 def _all_reads(call: WiredCall) -> Iterator[Value]:

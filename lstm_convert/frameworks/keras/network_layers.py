@@ -69,7 +69,10 @@ def forms(layer: Layer, situation: Situation) -> list[Form]:
 def needs_no_wrapper(layer: Layer) -> bool:
     """Return whether a layer computes the same on all entries along axis 1 at once as on each by itself."""
     by_number = ("dropout", "gaussian_dropout", "gaussian_noise")
-    return layer.kind in ("activation", "dense", "relu", "take") or layer.options.get("form") in by_number
+    return (
+        layer.kind in ("activation", "dense", "flip", "relu", "rescaling", "take")
+        or layer.options.get("form") in by_number
+    )
 
 
 def _located(arrays: Mapping[str, Array | None]) -> tuple[Located, ...]:
@@ -253,12 +256,21 @@ def _softmax(layer: Layer, situation: Situation) -> list[Form]:
 
 def _take(layer: Layer, _: Situation) -> list[Form]:
     """Turned around where counted from the end: Keras 3.0.5 on TensorFlow takes another step for a negative index."""
-    axis, index = int(layer.options["axis"]), int(layer.options["index"])
-    axis += 1 if layer.each_step and axis > 0 else 0
+    axis, index = _axis_of_operation(layer), int(layer.options["index"])
     if index < 0:
         turned = Form("Flip", {"axis": axis}, operation=True)
         return [turned, Form("Take", {"axis": axis}, operation=True, given=(-1 - index,))]
     return [Form("Take", {"axis": axis}, operation=True, given=(index,))]
+
+
+def _flip(layer: Layer, _: Situation) -> list[Form]:
+    return [Form("Flip", {"axis": _axis_of_operation(layer)}, operation=True)]
+
+
+def _axis_of_operation(layer: Layer) -> int:
+    """Return the axis that an operation works along; none is called at each step by itself."""
+    axis = int(layer.options["axis"])
+    return axis + 1 if layer.each_step and axis > 0 else axis
 
 
 def _upsampling(layer: Layer, _: Situation) -> list[Form]:
@@ -309,6 +321,8 @@ _FORMS: Mapping[str, Callable[[Layer, Situation], list[Form]]] = {
     "reshape": _reshape,
     "softmax": _softmax,
     "take": _take,
+    "flip": _flip,
+    "rescaling": lambda layer, _: [Form("Rescaling", dict(layer.options))],
     "upsampling": _upsampling,
     "zero_padding": lambda layer, _: _edges(layer, "ZeroPadding", "padding"),
 }
