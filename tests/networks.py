@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from helpers import Array
 
-from lstm_convert import LSTM, Activation, Cell, Gates
+from lstm_convert import LSTM, Activation, Gates, LSTMCell
 from lstm_convert.activations import named
 from lstm_convert.canonical import Call, Feed, Input, Layer, Network
 from lstm_convert.canonical.network import KINDS
@@ -31,7 +31,7 @@ def layer(name: str, kind: str, *, each_step: bool = False, **given: Any) -> Lay
     """A layer whose options are the usual ones where none are given."""
     own = {key: given.pop(key) for key in list(given) if key in KINDS[kind].arrays}
     options = {option: given.pop(option, _USUAL.get(option)) for option in KINDS[kind].options}
-    rank = options.get("rank")
+    rank = options.get("rank") or 0
     for option in ("strides", "dilation"):
         if option in options and options[option] is None:
             options[option] = (1,) * rank
@@ -44,20 +44,21 @@ def dense(name: str, units: int, inputs: int, *, dtype: str = "float32", **given
     return layer(name, "dense", **{**arrays, **given})
 
 
-def embedding(name: str, words: int, features: int, *, mask_zero: bool = False) -> Layer:
-    return layer(name, "embedding", kernel=array(words, features), mask_zero=mask_zero)
+def embedding(name: str, words: int, features: int, **given: Any) -> Layer:
+    return layer(name, "embedding", kernel=array(words, features), **given)
 
 
-def cell(inputs: int, units: int, gate: Activation | None = None, dtype: str = "float32") -> Cell:
+def cell(inputs: int, units: int, gate: Activation | None = None, dtype: str = "float32") -> LSTMCell:
     W, U, b = array(4, units, inputs, dtype=dtype), array(4, units, units, dtype=dtype), array(4, units, dtype=dtype)  # noqa: N806 (as the gates are called)
-    plain = Cell(Gates(W), Gates(U), Gates(b))
+    plain = LSTMCell(Gates(W), Gates(U), Gates(b))
     return plain if gate is None else replace(plain, gate=gate)
 
 
 def lstm(name: str, inputs: int, units: int, *, both: bool = False, each_step: bool = False, **options: Any) -> Layer:
     gate, dtype = options.pop("gate", None), options.pop("dtype", "float32")
-    cells = [cell(inputs, units, gate, dtype) for _ in range(1 + both)]
-    return Layer(name, "recurrent", recurrent=LSTM(name, *cells, **options), each_step=each_step)
+    forward, backward = (cell(inputs, units, gate, dtype) for _ in range(2))
+    recurrent = LSTM(name, forward, backward if both else None, **options)
+    return Layer(name, "recurrent", recurrent=recurrent, each_step=each_step)
 
 
 def chain(given: Input | Sequence[int | None], *layers: Layer) -> Network:
@@ -85,7 +86,7 @@ def _conv(rank: int, filters: int, inputs: int, *window: int, **given: Any) -> L
 
 
 def _norm(features: int, **given: Any) -> Layer:
-    arrays = {"gamma": array(features), "beta": array(features), "mean": array(features)}
+    arrays: dict[str, Any] = {name: array(features) for name in ("gamma", "beta", "mean")}
     return layer("norm", "batch_norm", **arrays, variance=np.abs(array(features)) + 0.5, **given)
 
 
@@ -283,6 +284,26 @@ def masked_sum() -> Network:
     return graph([words(7), Input("mask", (7,), "bool")], layers, calls, Feed(6), Feed(7))
 
 
+def joined_masks(joins: str = "all") -> Network:
+    """Masks of two embeddings that a merge joins, one of masked features too, and an input without one."""
+    layers = [
+        embedding("left", 11, 3, mask_zero=True), embedding("right", 13, 3, mask_zero=True), dense("bare", 3, 3),
+        layer("both", "merge", form="average"), layer("half", "merge", form="concatenate", axis=-1),
+        layer("mask", "masking", value=-1.0), layer("sum", "merge", form="add"),
+        lstm("rnn", 3, 5), lstm("top", 5, 2), lstm("told", 6, 2),
+        lstm("third", 3, 2, both=True, return_sequences=False),
+        layer("pool", "global_pool", rank=1, form="average", masked=True),
+    ]  # fmt: skip
+    calls = [
+        call("left", 0), call("right", 1), call("bare", 2), call("mask", 2),
+        call("both", 3, 4), call("rnn", 7), call("top", 8),
+        call("half", 3, 5 if joins == "all" else 4), call("told", 10), call("sum", 3, 6),
+        call("third", 12), call("pool", 12),
+    ]  # fmt: skip
+    inputs = [Input("a", (7,), "int32"), Input("b", (7,), "int32"), Input("x", (7, 3))]
+    return replace(graph(inputs, layers, calls, *map(Feed, (9, 11, 13, 14))), joins=joins)
+
+
 def two_directions_apart() -> Network:
     """Directions that are not merged, each read by a layer of its own, and all their states returned."""
     layers = [lstm("rnn", 3, 5, both=True, merge=None, return_state=True), dense("a", 2, 5), dense("b", 7, 5)]
@@ -313,6 +334,8 @@ JOINED: Mapping[str, Network] = {
     "encoder and decoder": encoder_decoder(),
     "siamese": siamese(),
     "masked sum": masked_sum(),
+    "joined masks": joined_masks(),
+    "joined masks of keras 3": joined_masks("any"),
     "two directions apart": two_directions_apart(),
     "odd names": odd_names(),
     "unread": unread(),

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "formats": ["errors"],
     "yaml_text": ["errors"],
     "containers": ["containers", "errors"],
-    "export": ["activations", "bundle", "canonical", "errors", "export", "packing", "table"],
+    "export": ["activations", "bundle", "canonical", "errors", "export", "masks", "packing", "table"],
     "frameworks": [
         "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks",
         "packing", "table",

@@ -1,8 +1,14 @@
 """Every file that a real framework wrote computes, once read, what that framework recorded of it."""
 
+import json
+import re
+import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from helpers import (
@@ -31,6 +37,30 @@ def says_its_slope(reading: Reading) -> bool:
     return not (nameless and reading.recurrent_activation == "hard_sigmoid")
 
 
+MODEL_FOLDERS = sorted(path.parent for path in FIXTURES.glob("models/*/make.py"))
+MODELS = sorted(FIXTURES.glob("models/*/*.expected.npz"))
+
+# The layers that some whole model of every version has, and those of some versions.
+OF_ALL = """
+    Activation AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Cropping1D Cropping2D Dense
+    Dropout ELU Embedding Flatten GRU GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalMaxPooling1D GlobalMaxPooling2D InputLayer LSTM Lambda LeakyReLU Masking MaxPooling1D MaxPooling2D PReLU
+    Permute RepeatVector Reshape SimpleRNN SpatialDropout1D SpatialDropout2D TimeDistributed UpSampling1D
+    UpSampling2D ZeroPadding1D ZeroPadding2D
+"""
+SINCE_2 = (
+    "Add Average Concatenate Conv1D Conv2D Dot GRUCell Maximum Minimum Multiply RNN ReLU SimpleRNNCell Softmax Subtract"
+)
+SINCE_TENSORFLOW = f"{SINCE_2} AlphaDropout LSTMCell LayerNormalization"
+OWN = {
+    "keras-1.2.2": "AtrousConvolution1D AtrousConvolution2D Convolution1D Convolution2D Highway MaxoutDense Merge "
+    "ThresholdedReLU TimeDistributedDense",
+    "keras-2.2.0": f"{SINCE_2} ThresholdedReLU",
+    "tf-2.15": f"{SINCE_TENSORFLOW} CuDNNGRU SlicingOpLambda TFOpLambda ThresholdedReLU",
+    "keras-3.15.1": f"{SINCE_TENSORFLOW} GetItem LogicalOr NotEqual",
+}
+
+
 READ = [reading for reading in readings(PLAIN) if says_its_slope(reading)]
 
 
@@ -49,6 +79,73 @@ def test_every_case_has_files_and_is_plain_or_a_variant_or_refused() -> None:
     told_apart = {*PLAIN, *VARIANTS, *(case for case in CASES if case.name in (*REFUSED, "gru"))}
     assert told_apart == set(CASES)
     assert {case.name for case in CASES} > set(REFUSED)
+
+
+def model_files(expected: Path) -> list[Path]:
+    name = expected.name.removesuffix(".expected.npz")
+    return [path for path in sorted(expected.parent.glob(f"{name}.*")) if path != expected]
+
+
+def configured(file: Path) -> Any:
+    if file.suffix == ".keras":
+        with zipfile.ZipFile(file) as archive:
+            return json.loads(archive.read("config.json"))
+    with h5py.File(file) as h5:
+        return json.loads(h5.attrs["model_config"])
+
+
+def datasets(group: h5py.Group, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from datasets(item, f"{path}{name}/")
+        else:
+            yield path + name, item[()]
+
+
+def class_names(config: Any) -> Iterator[str]:
+    inner = list(config.values()) if isinstance(config, dict) else config if isinstance(config, list) else []
+    if isinstance(config, dict) and isinstance(config.get("class_name"), str):
+        yield config["class_name"]
+    for value in inner:
+        yield from class_names(value)
+
+
+@pytest.mark.parametrize("folder", MODEL_FOLDERS, ids=lambda path: path.name)
+def test_no_file_of_the_whole_models_is_forgotten(folder: Path) -> None:
+    cases = [path for path in MODELS if path.parent == folder]
+    known = {*cases, *(path for case in cases for path in model_files(case))}
+    assert {path for path in folder.iterdir() if path.is_file()} == known | {
+        folder / "make.py",
+        folder / "versions.json",
+    }
+    assert [case.name for case in cases if not model_files(case)] == []
+
+
+@pytest.mark.parametrize("expected", MODELS, ids=lambda path: f"{path.parent.name}/{path.name.split('.')[0]}")
+def test_a_whole_model_has_inputs_outputs_and_weights_that_tell(expected: Path) -> None:
+    with np.load(expected) as file:
+        arrays = dict(file)
+    for letter in "xy":
+        numbered = [key for key in arrays if key.startswith(letter)]
+        assert sorted(numbered) == sorted(f"{letter}{number}" for number in range(len(numbered)))
+        assert numbered
+    assert all(np.isfinite(array).all() and array.std() > 0 for array in arrays.values())
+    for file in (path for path in model_files(expected) if path.name.endswith(".h5")):
+        with h5py.File(file) as h5:
+            weights = dict(datasets(h5.get("model_weights", h5)))
+        assert weights
+        assert [key for key, value in weights.items() if not np.all(value)] == []
+        spreads = [value.min() for key, value in weights.items() if re.search(r"moving_variance|running_std", key)]
+        assert all(spread > 0.2 for spread in spreads)
+
+
+@pytest.mark.parametrize("folder", MODEL_FOLDERS, ids=lambda path: path.name)
+def test_the_whole_models_of_a_version_have_every_layer_of_it(folder: Path) -> None:
+    files = [
+        path for ending in ("h5", "keras") for path in folder.glob(f"*.{ending}") if "weights_only" not in path.name
+    ]
+    found = {name for file in files for name in class_names(configured(file))}
+    assert {*OF_ALL.split(), *OWN[folder.name].split()} - found == set()
 
 
 @pytest.mark.parametrize("reading", READ, ids=str)

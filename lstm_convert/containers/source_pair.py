@@ -11,14 +11,17 @@ from lstm_convert.containers import Contents, safetensors
 from lstm_convert.errors import InvalidFile, Unsupported
 
 SOURCE = "source"
-HEAD = b'"""LSTM layers in PyTorch; their weights are in the safetensors file beside this one.'
+HEADS = (
+    b'"""LSTM layers in PyTorch; their weights are in the safetensors file beside this one.',
+    b'"""A model in PyTorch; its weights are in the safetensors file beside this one.',
+)
 
 _LARGEST_SOURCE = 1 << 24
 
 
 def sniff(head: bytes, path: Path) -> bool:
     """Tell whether a file is source code that begins as what is written; `opened` looks for its arrays."""
-    return path.suffix == ".py" and head.startswith(HEAD)
+    return path.suffix == ".py" and head.startswith(HEADS)
 
 
 def beside(path: Path) -> Path:

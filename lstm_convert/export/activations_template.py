@@ -31,7 +31,7 @@ def celu(x: Tensor) -> Tensor:
 
 
 def selu(x: Tensor) -> Tensor:
-    """Let SCALE times x through above zero, and SCALE ALPHA (exp(x) - 1) below."""
+    """As elu, and what comes of it scaled."""
     return SCALE * F.elu(x, ALPHA)
 
 

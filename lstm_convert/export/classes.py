@@ -1,14 +1,14 @@
 """The classes that a plan's parts need, each written once, and the calls that make them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from lstm_convert.activations import FUNCTIONS
 from lstm_convert.canonical import Activation, Cell, LSTMCell
 from lstm_convert.export import other_cells
+from lstm_convert.export.expressions import Call
 from lstm_convert.export.plan import Part, has_bias, nonlinearity, torch_has
-from lstm_convert.export.templates import LINE, chosen, number, template, with_calls, with_h_alone, with_words
+from lstm_convert.export.templates import chosen, number, template, with_calls, with_h_alone, with_words
 
 # Activations that a function of torch computes exactly, called as it is; linear is no call at all. gelu is by erf.
 TORCH_FUNCTIONS = {
@@ -32,44 +32,6 @@ _MERGES = {
 }
 _MERGE_NAMES = {"concat": "", "sum": "Sum", "ave": "Mean", "mul": "Product", "apart": "Pair"}
 _MOST_WORDS = 3
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call as it is to be written.
-
-    Args:
-        function: what is called.
-        arguments: its arguments, texts or calls.
-    """
-
-    function: str
-    arguments: Sequence["str | Call"]
-
-    def __str__(self) -> str:
-        return f"{self.function}({', '.join(map(str, self.arguments))})"
-
-    def lines(self, before: str = "", after: str = "", indent: int = 0) -> Iterator[str]:
-        """Yield the call in as few lines as fit, broken where ruff breaks it.
-
-        Args:
-            before: what stands in front of it.
-            after: what stands behind it.
-            indent: the spaces in front of all lines.
-        """
-        margin, inner = " " * indent, indent + 4
-        together = ", ".join(map(str, self.arguments))
-        if len(f"{margin}{before}{self}{after}") <= LINE:
-            yield f"{margin}{before}{self}{after}"
-            return
-        yield f"{margin}{before}{self.function}("
-        if inner + len(together) <= LINE:
-            yield f"{' ' * inner}{together}"
-        else:
-            for argument in self.arguments:
-                call = argument if isinstance(argument, Call) else None
-                yield from call.lines("", ",", inner) if call else [f"{' ' * inner}{argument},"]
-        yield f"{margin}){after}"
 
 
 class Classes:
@@ -100,7 +62,7 @@ class Classes:
         if not isinstance(cell, LSTMCell):
             return self._other_core(part, cell)
         functions = {
-            name: self._function(activation)
+            name: self.function(activation)
             for name, activation in (("gate", cell.gate), ("candidate", cell.candidate), ("activation", cell.output))
         }
         clips = {
@@ -117,7 +79,7 @@ class Classes:
 
     def _other_core(self, part: Part, cell: Cell) -> Call:
         """Return the call that makes the loop of a GRU or a simple RNN."""
-        functions = {role: self._function(activation) for role, activation in cell.activations().items()}
+        functions = {role: self.function(activation) for role, activation in cell.activations().items()}
         facts = other_cells.facts(cell, masked=part.masked, zero_output=part.layer.zero_output_for_mask)
         words = {} if part.masked else {"h_new": "h"}
         text = chosen(with_words(template("other_layers_template")[part.kind], words), facts)
@@ -164,7 +126,7 @@ class Classes:
         )
         return self._added(name, text, f"class {kind}(")
 
-    def _function(self, activation: Activation) -> str:
+    def function(self, activation: Activation) -> str:
         """Return what is called for an activation; a function of this file, which is then written, or torch's own."""
         if activation.name in TORCH_FUNCTIONS:
             return TORCH_FUNCTIONS[activation.name]
@@ -172,11 +134,15 @@ class Classes:
         text = with_words(template("activations_template")[activation.name], numbers)
         return self._added(activation.name, text, f"def {activation.name}(")
 
+    def helper(self, name: str) -> str:
+        """Return the name of a class or function of `neighbours_template`, which is then written."""
+        return self._added(name, template("neighbours_template")[name], "")
+
     def _added(self, name: str, text: str, head: str) -> str:
         """Return the name under which a text stands, after it was added where none is equal to it."""
         unique, count = name, 1
         while True:
-            named = text.replace(head, f"{head.split(maxsplit=1)[0]} {unique}(", 1)
+            named = text.replace(head, f"{head.split(maxsplit=1)[0]} {unique}(", 1) if head else text
             if self.texts.setdefault(unique, named) == named:
                 return unique
             count += 1

@@ -21,34 +21,37 @@ _TAKEN = frozenset({
 })  # fmt: skip
 
 
-def attributes(names: Iterable[str]) -> list[str]:
+def attributes(names: Iterable[str], prefix: str = "lstm_", taken: Iterable[str] = ()) -> list[str]:
     """Return for each name of a layer the name of its attribute.
 
     All but ASCII letters, digits and underscores become underscores, which are taken off both ends; at most 24
-    characters stay. What is then no name, or Python's or nn.Module's own, gets `lstm_` in front; what another layer has
-    already gets `_2`, `_3`, … behind.
+    characters stay. What is then no name, or Python's or nn.Module's own, gets the prefix in front; what another layer
+    has already gets `_2`, `_3`, … behind.
 
     Args:
         names: the layers' names, each any text.
+        prefix: a name that none begins with by itself.
+        taken: names that are not free.
     """
     found: dict[str, None] = {}
     counts: dict[str, int] = {}
+    used = set(taken)
     for name in names:
-        plain = plain_name(name)
+        plain = plain_name(name, prefix)
         unique = plain
-        while unique in found:
+        while unique in found or unique in used:
             counts[plain] = counts.get(plain, 1) + 1
             unique = f"{plain}_{counts[plain]}"
         found[unique] = None
     return list(found)
 
 
-def plain_name(name: str) -> str:
-    """Return any text as a name of Python that nn.Module leaves free."""
+def plain_name(name: str, prefix: str = "lstm_") -> str:
+    """Return any text as a name of Python that nn.Module leaves free, with a prefix where it would not be one."""
     plain = re.sub(r"[^A-Za-z0-9]+|_+", "_", name[: 4 * LONGEST_NAME]).strip("_")[:LONGEST_NAME].strip("_")
     taken = keyword.iskeyword(plain) or keyword.issoftkeyword(plain) or plain in _TAKEN
     if not plain or plain[0].isdigit() or taken:
-        plain = f"lstm_{plain}".rstrip("_")
+        plain = f"{prefix}{plain}".rstrip("_")
     return plain
 
 

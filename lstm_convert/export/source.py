@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lstm_convert.canonical import Model
-from lstm_convert.export.classes import Call, Classes
+from lstm_convert.export.classes import Classes
+from lstm_convert.export.expressions import Call
 from lstm_convert.export.names import comment
 from lstm_convert.export.plan import Part, Plan, planned
 from lstm_convert.export.templates import LINE
 
-_LOAD = '''\
+LOAD = '''\
 def load(path: str | Path | None = None) -> Model:
     """Return the model with its weights, in eval mode.
 
@@ -63,9 +64,9 @@ def source(model: Model) -> str:
     made = {part.name: classes.made(part) for part in plan.parts}
     body = [text for text in classes.texts.values() if text.startswith("def ")]
     body += [text for text in classes.texts.values() if text.startswith("class ")]
-    body += ["\n".join(_model_class(plan, made)), _LOAD]
+    body += ["\n".join(_model_class(plan, made)), LOAD]
     code = "\n\n\n".join(body)
-    return "\n".join([*_header(model, plan, code), *_imports(code), "", *_aliases(plan), "", "", code, ""])
+    return "\n".join([*_header(model, plan, code), *imports(code), "", *_aliases(plan), "", "", code, ""])
 
 
 def _header(model: Model, plan: Plan, code: str) -> Iterator[str]:
@@ -83,7 +84,8 @@ def _header(model: Model, plan: Plan, code: str) -> Iterator[str]:
     yield ""
 
 
-def _imports(code: str) -> Iterator[str]:
+def imports(code: str) -> Iterator[str]:
+    """Yield the lines that import what some code uses."""
     yield "from pathlib import Path"
     yield ""
     if re.search(r"\btorch\.", code):

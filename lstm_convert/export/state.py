@@ -26,7 +26,7 @@ def state(model: Model) -> dict[str, Array]:
         places[name]: np.ascontiguousarray(array)
         for layer, places_of in zip(model.layers, keys(model), strict=True)
         for cell, places in zip(layer.cells.values(), places_of, strict=True)
-        for name, array in _arrays(cell).items()
+        for name, array in weights_of(cell).items()
     }
 
 
@@ -35,7 +35,7 @@ def keys(model: Model) -> list[list[dict[str, str]]]:
     paths = {part.layer.name: part.places for part in planned(model).parts}
     return [
         [
-            {name: f"{path}.{name}_l0{suffix}" for name in _arrays(cell)}
+            {name: f"{path}.{name}_l0{suffix}" for name in weights_of(cell)}
             for cell, (path, suffix) in zip(layer.cells.values(), paths[layer.name], strict=True)
         ]
         for layer in model.layers
@@ -58,6 +58,7 @@ def arrays_of(kind: type[Cell], arrays: Mapping[str, Array]) -> dict[str, Array]
     return {**unpack(row, Bundle(row.name, own)).arrays(), **extra}
 
 
-def _arrays(cell: Cell) -> dict[str, Array]:
+def weights_of(cell: Cell) -> dict[str, Array]:
+    """Return the arrays of a cell by the names of PyTorch's module, `weight_ih` and so on, and `peephole`."""
     arrays = dict(pack_arrays(counterpart(PYTORCH, type(cell)), cell).arrays)
     return arrays | {name: array for name, array in cell.arrays().items() if name == _PEEPHOLE}

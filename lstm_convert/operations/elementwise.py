@@ -34,7 +34,7 @@ def prelu(layer: Layer, x: Float64) -> Float64:
 
 def rescaling(layer: Layer, x: Float64) -> Float64:
     """Return the input times a number, plus another."""
-    return x * layer.options["scale"] + layer.options["offset"]
+    return x * float(layer.options["scale"]) + float(layer.options["offset"])
 
 
 def softmax(layer: Layer, x: Float64) -> Float64:

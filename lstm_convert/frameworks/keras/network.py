@@ -92,6 +92,8 @@ def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurr
         raise Unsupported("a stack of cells that starts from given states, or reads backwards, is not ported")
     if not call.reads:
         raise Unsupported("it is called on nothing")
+    if states and len(states) != _state_count(found[0]):
+        raise Unsupported(f"it is called with {len(states)} states, expected {_state_count(found[0])}")
     unknown = [
         f"its activation {activation.name:.60} is not known"
         for layer in found
@@ -220,8 +222,12 @@ def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[Recurrent, ...]
 
 def _output_count(layer: Recurrent) -> int:
     """Return how many outputs a recurrent layer has: its sequences, then the states of each direction."""
-    states = sum(1 + isinstance(cell, LSTMCell) for cell in layer.cells.values())
-    return (1 if layer.merge or not layer.backward else 2) + states * layer.return_state
+    return (1 if layer.merge or not layer.backward else 2) + _state_count(layer) * layer.return_state
+
+
+def _state_count(layer: Recurrent) -> int:
+    """Return how many states a recurrent layer has: h of each direction, and the c that only an LSTM has."""
+    return sum(1 + isinstance(cell, LSTMCell) for cell in layer.cells.values())
 
 
 def _all_reads(call: WiredCall) -> Iterator[Value]:

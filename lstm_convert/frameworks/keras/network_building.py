@@ -1,13 +1,17 @@
 """The layers, calls and names of the Keras model that a network becomes."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from lstm_convert.canonical import Feed, Network
 from lstm_convert.frameworks.keras.network_flow import dtypes, is_state, rank_of, ranks, read_by
 from lstm_convert.frameworks.keras.network_graph import Part, PartCall, Tensor, in_keras_order
+from lstm_convert.frameworks.keras.network_layers import Form
 from lstm_convert.frameworks.keras.network_names import Names
 from lstm_convert.frameworks.keras.network_parts import Called, called, keras_forms
+from lstm_convert.frameworks.keras.network_told_masks import computed
+
+_STEPS = 2  # the axes of a mask
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class _Building:
         self._dtypes = dtypes(network)
         self._made: dict[int, tuple[str, int]] = {}
         self._chains: dict[str, list[Part]] = {}
+        self._told: dict[Hashable, Tensor] = {}  # by the mask
         read = [*network.outputs, *(feed for each in network.calls for feed in read_by(each))]
         self._beyond = {feed.step for feed in read if is_state(network, feed)}
 
@@ -77,7 +82,7 @@ class _Building:
             tuple(map(self.tensor, each.call.inputs)),
             listed=each.layer.kind == "merge",
             states=tuple(map(self.tensor, each.call.states)),
-            mask=None if each.call.mask is None else self.tensor(each.call.mask),
+            mask=self._mask(each),
         )
         self._call(each.step, first, call)
         for part in others:
@@ -87,6 +92,20 @@ class _Building:
         """Return what makes an output, in Keras."""
         name, call = self._made[feed.step]
         return Tensor(name, call, feed.output, rank_of(self._network, feed, self._ranks), self._dtypes[feed.step])
+
+    def _mask(self, each: Called) -> Tensor | None:
+        if each.call.mask is not None:
+            return self.tensor(each.call.mask)
+        if each.told is None:
+            return None
+        if each.told not in self._told:
+            self._told[each.told] = computed(each.told, self._network, self.tensor, self._operate)
+        return self._told[each.told]
+
+    def _operate(self, form: Form, read: tuple[Tensor, ...]) -> Tensor:
+        name = self._free.free("mask")
+        self.parts[name] = Part(name, form, "bool", calls=[PartCall(read)])
+        return Tensor(name, 0, 0, _STEPS, "bool")
 
     def _call(self, step: int, part: Part, call: PartCall) -> None:
         part.calls.append(call)

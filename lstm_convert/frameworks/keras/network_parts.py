@@ -11,6 +11,7 @@ from lstm_convert.frameworks.keras.functional import class_name, object_of, recu
 from lstm_convert.frameworks.keras.network_flow import needed, own_dtype, rank_of, ranks
 from lstm_convert.frameworks.keras.network_graph import named
 from lstm_convert.frameworks.keras.network_layers import Form, Situation, forms, needs_no_wrapper
+from lstm_convert.frameworks.keras.network_told_masks import can_be_told
 from lstm_convert.frameworks.keras.storing import BFLOAT16, OLDER, Located
 from lstm_convert.masks import ANY, Mask, mask_of_call, masks_of_inputs, reaching
 
@@ -27,8 +28,7 @@ class Called:
         layer: the layer.
         situation: what the layer is called on.
         mask: the mask that is meant to reach it.
-        handed: the mask that Keras hands it.
-        given: the masks on its inputs, in Keras.
+        given: the masks on its inputs.
     """
 
     step: int
@@ -36,8 +36,21 @@ class Called:
     layer: Layer
     situation: Situation
     mask: Mask | None
-    handed: Mask | None
     given: tuple[Mask | None, ...]
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether what the layer becomes in Keras is handed the mask of what it reads."""
+        average = self.layer.kind == "global_pool" and self.layer.options["form"] == "average"
+        own = self.layer.recurrent is not None or self.layer.kind == "batch_norm" or average
+        return own or (self.layer.each_step and not needs_no_wrapper(self.layer))
+
+    @property
+    def told(self) -> Mask | None:
+        """The mask that is handed to it by name: Keras 3's versions join masks, and count layers, each otherwise."""
+        told = self.takes_mask and self.call.mask is None
+        mask = self.given[0] if told and self.given[0] is not None and can_be_told(self.given[0]) else None
+        return None if self.layer.each_step and self.mask is not None else mask
 
 
 def called(network: Network) -> list[Called]:
@@ -49,20 +62,17 @@ def called(network: Network) -> list[Called]:
     Raises:
         Unsupported: its masks cannot be told.
     """
-    meant, keras = reaching(network), replace(network, joins=ANY)
-    there, sizes = reaching(keras), ranks(network)
+    there, sizes = reaching(network), ranks(network)
     found = []
     for number, (call, used) in enumerate(zip(network.calls, needed(network), strict=True)):
         layer = network.layers[call.layer]
         rank = max(rank_of(network, feed, sizes) for feed in call.inputs) - layer.each_step
-        # A mask that is made inside a TimeDistributed stays there.
-        handed = None if layer.each_step else mask_of_call(keras, call, there)
-        given = masks_of_inputs(keras, call, there)
+        given = masks_of_inputs(network, call, there)
         situation = Situation(rank, masked=any(mask is not None for mask in given) or call.mask is not None)
-        mask = mask_of_call(network, call, meant)
+        mask = mask_of_call(network, call, there)
         if used:
             step = number + len(network.inputs)
-            found.append(Called(step, call, layer, situation, mask, handed, given))
+            found.append(Called(step, call, layer, situation, mask, given))
     return found
 
 
@@ -84,8 +94,11 @@ def reasons(network: Network, options: WriteOptions) -> Iterator[str]:
         if earlier is not each and _forms_of(earlier) != _forms_of(each):
             yield f"{each.layer.name}: its calls need different Keras 3 layers, which cannot share their weights"
         yield from (f"{each.layer.name}: {reason}" for reason in _of_masks(each, network))
-    for each in first.values():
-        yield from _of_layer(each, options)
+        if network.joins == ANY and _keras_makes_another(each) and any(later.takes_mask for later in calls):
+            yield f"{each.layer.name}: joins inputs with and without masks; Keras 3 hands on a mask of all steps there"
+    masked = {each.layer.name for each in calls if each.mask is not None}
+    for name, each in first.items():
+        yield from _of_layer(each, options, masked=name in masked)
     batches = {layer.batch_size for layer in network.recurrent if layer.stateful}
     if len(batches) > 1:
         yield f"stateful layers were made for different batch sizes: {sorted(map(str, batches))}"
@@ -99,10 +112,10 @@ def _forms_of(each: Called) -> list[str]:
         return []
 
 
-def _of_layer(each: Called, options: WriteOptions) -> Iterator[str]:
+def _of_layer(each: Called, options: WriteOptions, *, masked: bool) -> Iterator[str]:
     layer = each.layer
     if layer.recurrent is not None:
-        masked_by = "its mask" if each.mask is not None else None
+        masked_by = "its mask" if masked else None
         yield from writing.refusals(replace(layer.recurrent, masked_by=masked_by), options)
         if layer.each_step and (layer.recurrent.stateful or layer.recurrent.return_state):
             yield f"{layer.name}: keeps or returns states of each step, which Keras 3's TimeDistributed does not"
@@ -115,13 +128,19 @@ def _of_layer(each: Called, options: WriteOptions) -> Iterator[str]:
         yield f"{layer.name}: {error.what}"
 
 
+def _keras_makes_another(each: Called) -> bool:
+    """Return whether Keras makes a mask of all steps where there is none, and by it another order of its layers."""
+    concatenates = each.layer.options.get("form") == "concatenate"
+    return concatenates and any(each.given) and not all(each.given)
+
+
 def _of_masks(each: Called, network: Network) -> Iterator[str]:
     """Yield what Keras 3 would do otherwise with the masks that reach a call."""
     layer = each.layer
     form = layer.options.get("form")
     reads = layer.recurrent is not None or layer.kind == "global_pool"
-    if reads and each.mask != each.handed:
-        yield "the mask that reaches it is another in Keras 3, where merged layers and TimeDistributed pass masks on"
+    if each.takes_mask and each.given[0] is not None and each.told is None and each.call.mask is None:
+        yield "is reached by a mask that Keras 3 cannot hand it: one joined along time, or made for each step"
     if layer.kind == "merge" and form in _FORM_BY_MASK and any(each.given) and network.joins != ANY:
         yield f"{form} of masked inputs, which Keras 3 computes without the masked steps"
     if layer.each_step and any(each.given) and (reads or layer.kind == "softmax"):

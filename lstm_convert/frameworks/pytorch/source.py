@@ -12,14 +12,26 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Cell, Model, Recurrent
+from lstm_convert.canonical import LSTM, Array, Cell, Model, Network, Recurrent
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.errors import InvalidFile, LayoutMismatch
-from lstm_convert.export import arrays_of, keys, source, state
+from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
+from lstm_convert.export import (
+    arrays_of,
+    keys,
+    network_keys,
+    network_reasons,
+    network_source,
+    network_state,
+    network_usage,
+    source,
+    state,
+)
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
+from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
 DOCUMENT = "lstm_convert_source"
-VERSION = 1
+VERSION = 2
+_READ = (1, VERSION)  # the first knew no networks
 
 _MERGES = ("concat", "sum", "mul", "ave", None)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -44,14 +56,21 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     """
     refuse_options(options, "the weights of source code, which say their activations themselves")
     said = document.parsed(contents.document(DOCUMENT))
-    if said.get("version") != VERSION:
+    if said.get("version") not in _READ:
         raise InvalidFile(
-            f"it is version {said.get('version')!s:.20} of written-out weights; version {VERSION} is read",
+            f"it is version {said.get('version')!s:.20} of written-out weights; version {VERSION} is the last read",
             next_step="Install a newer lstm_convert.",
         )
     try:
-        return document.model_of(said, tuple(_layer(contents, layer) for layer in said["layers"]))
-    except (KeyError, TypeError, AttributeError) as error:
+        model = document.model_of(said, tuple(_layer(contents, layer) for layer in said["layers"]))
+        if said.get("network") is None:
+            return model
+        recurrent = {layer.name: layer for layer in model.layers}
+        network = network_from_json(said["network"], recurrent, lambda key: _array(contents, key))
+        return replace(model, network=network)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, LstmConvertError):
+            raise
         raise InvalidFile(f"the document {DOCUMENT} is damaged: {error!r:.200}") from error
 
 
@@ -70,21 +89,32 @@ def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa:
         yield f"{layer.name}: its directions read {layer.forward.inputs} and {layer.backward.inputs} features"
 
 
+def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (as `refusals`)
+    """Yield why a network cannot be written out beside its recurrent layers; nothing where it can."""
+    yield from network_reasons(network)
+    for layer in network.layers.values():
+        for name, array in layer.arrays.items():
+            if array.dtype.name not in _DTYPES:
+                yield f"{layer.name}: {array.dtype.name} numbers in {name}; one of {', '.join(_DTYPES)} is written"
+
+
 def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has it)
     """Return how exact a layer is in source code, where it is not refused."""
     return "exact as source"
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
-    """Return the source code, the weights, and the document.
+    """Return the source code, the weights, and the document: of the whole network where there is one.
 
     Args:
-        model: the layers.
-        options: `rename`.
+        model: the layers; where it has a network, under the names that they are to have.
+        options: `lstm_only`; `rename`, for layers alone.
 
     Raises:
-        Unsupported: the layers wait for one another in a circle.
+        Unsupported: the layers wait for one another in a circle, or torch lacks what a network needs.
     """
+    if model.network is not None and not options.lstm_only:
+        return _whole(model, model.network)
     model = replace(model, layers=renamed(model.layers, options.rename))
     described = [_described(layer, places) for layer, places in zip(model.layers, keys(model), strict=True)]
     said = {"version": VERSION, "layers": described, **document.of_model(model)}
@@ -92,9 +122,24 @@ def write(model: Model, options: WriteOptions) -> Contents:
     return Contents(arrays, {"": {"source": source(model), "format": "pt", DOCUMENT: json.dumps(said)}})
 
 
-def usage(model: Model, options: WriteOptions) -> list[str]:  # noqa: ARG001 (every writer's usage has both)
+def _whole(model: Model, network: Network) -> Contents:
+    recurrent, others = network_keys(network)
+    described = [_described(layer, recurrent[layer.name]) for layer in network.recurrent]
+    said = {
+        "version": VERSION,
+        "layers": described,
+        "network": network_to_json(network, others),
+        **document.of_model(model),
+    }
+    arrays = {key: Stored.of(array) for key, array in network_state(network).items()}
+    return Contents(arrays, {"": {"source": network_source(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+
+
+def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return how to use what was written."""
     lines = ["import load from this file: model = load() has the weights, in eval mode"]
+    if model.network is not None and not options.lstm_only:
+        return [*lines, f"{network_usage(model.network)}, batch first"]
     if len(model.layers) == 1:
         last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"
         return [*lines, f"output, {last} = model(x, state), batch first"]
@@ -112,15 +157,20 @@ def _described(layer: Recurrent, places: list[dict[str, str]]) -> dict[str, Any]
 
 def _layer(contents: Contents, said: Mapping[str, Any]) -> Recurrent:
     kind = document.cell_type(said)
-    return document.layer_of(
-        said, {direction: _cell(contents, kind, cell) for direction, cell in said["cells"].items()}
-    )
+    cells = {direction: _cell(contents, kind, cell) for direction, cell in said["cells"].items()}
+    return document.layer_of(said, cells)
 
 
 def _cell(contents: Contents, kind: type[Cell], said: Mapping[str, Any]) -> Cell:
     if missing := [key for key in said["keys"].values() if key not in contents.arrays]:
         raise LayoutMismatch("weights are missing", [f"{key}: found nothing" for key in missing])
-    arrays = {name: np.asarray(contents.arrays[key].read()) for name, key in said["keys"].items()}
+    arrays = {name: _array(contents, key) for name, key in said["keys"].items()}
     absent = set(_BIASES) - set(said["biases"])
     own = {name: array for name, array in arrays_of(kind, arrays).items() if name not in absent}
     return kind.of(own, **document.cell_options(kind, said))
+
+
+def _array(contents: Contents, key: str) -> Array:
+    if key not in contents.arrays:
+        raise LayoutMismatch("weights are missing", [f"{key}: found nothing"])
+    return np.asarray(contents.arrays[key].read())

@@ -22,6 +22,7 @@ from lstm_convert.canonical import (
     LeftOut,
     LSTMCell,
     Model,
+    Network,
     Origin,
     Provenance,
     Recurrent,
@@ -30,6 +31,7 @@ from lstm_convert.canonical import (
 )
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import LayoutMismatch, Unsupported
+from lstm_convert.export import layer_state, network_paths, network_reasons
 from lstm_convert.frameworks import ReadOptions, WriteOptions, refuse_options, renamed
 from lstm_convert.frameworks.pytorch import parametrised
 from lstm_convert.layout import Layout
@@ -145,6 +147,11 @@ def _name_of(cell: Cell, role: str) -> str:
     return activation.name if activation else ""
 
 
+def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (as `refusals`)
+    """Yield why PyTorch has no module for a network beside its recurrent layers; nothing where it has."""
+    yield from network_reasons(network)
+
+
 def _allowable(what: str, possible: bool) -> str:  # noqa: FBT001 (a condition, not a flag)
     return f"; --allow {what} if your own module does it" if possible else ""
 
@@ -155,23 +162,43 @@ def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has 
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
-    """Return a state dict that nn.LSTM, nn.GRU or nn.RNN loads.
+    """Return a state dict that nn.LSTM, nn.GRU or nn.RNN loads; of a whole network, that of its written-out module.
 
     Args:
-        model: the layers.
-        options: `stack`, `rename`.
+        model: the layers; where it has a network, under the names that they are to have.
+        options: `lstm_only`; `stack`, `rename`, for layers alone.
 
     Returns:
         The arrays by key: `<path>.weight_ih_l0`, `_reverse` for the backward half.
     """
+    if model.network is not None and not options.lstm_only:
+        return Contents(_whole(model.network))
     arrays: dict[str, Stored] = {}
     for layer in as_written(model.layers, options):
-        row = layout_of(layer)
-        for direction, cell in zip(row.directions, layer.cells.values(), strict=False):
-            for name, array in pack_arrays(row, cell).arrays.items():
-                key = row.key.format(array=name, depth=layer.depth or 0, direction=direction)
-                arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(np.ascontiguousarray(array))
+        arrays |= _arrays(layer)
     return Contents(arrays)
+
+
+def _whole(network: Network) -> dict[str, Stored]:
+    """Return the arrays of all layers of a network, each under the path of its submodule in the written-out source."""
+    arrays: dict[str, Stored] = {}
+    for name, path in network_paths(network).items():
+        layer = network.layers[name]
+        if layer.recurrent is not None:
+            arrays |= _arrays(replace(layer.recurrent, path=path, depth=None))
+        else:
+            arrays |= {key: Stored.of(array) for key, array in layer_state(layer, path).items()}
+    return arrays
+
+
+def _arrays(layer: Recurrent) -> dict[str, Stored]:
+    row = layout_of(layer)
+    arrays: dict[str, Stored] = {}
+    for direction, cell in zip(row.directions, layer.cells.values(), strict=False):
+        for name, array in pack_arrays(row, cell).arrays.items():
+            key = row.key.format(array=name, depth=layer.depth or 0, direction=direction)
+            arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(np.ascontiguousarray(array))
+    return arrays
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:

@@ -1,0 +1,136 @@
+"""A whole network as plain values that JSON holds, and back. Its arrays are kept elsewhere, by keys that it names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from lstm_convert.canonical import Activation, Array, Call, Feed, Input, Layer, Network, Recurrent
+from lstm_convert.errors import InvalidFile
+
+# The arrays of layers that are not recurrent: by the layer's name, the key of each.
+Keys = Mapping[str, Mapping[str, str]]
+
+
+def network_to_json(network: Network, keys: Keys) -> dict[str, Any]:
+    """Return what a network says beside its arrays and its recurrent layers, which are named.
+
+    Args:
+        network: the layers and their calls.
+        keys: for each layer that is not recurrent, the key under which each of its arrays is kept.
+    """
+    return {
+        "inputs": [asdict(each) for each in network.inputs],
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "options": {name: _to_json(value) for name, value in layer.options.items()},
+                "arrays": {
+                    name: {"key": keys[layer.name][name], "shape": list(array.shape)}
+                    for name, array in layer.arrays.items()
+                },
+                "recurrent": layer.recurrent.name if layer.recurrent is not None else None,
+                "each_step": layer.each_step,
+            }
+            for layer in network.layers.values()
+        ],
+        "calls": [
+            {
+                "layer": call.layer,
+                "inputs": [_pair(feed) for feed in call.inputs],
+                "states": [_pair(feed) for feed in call.states],
+                "mask": _pair(call.mask) if call.mask else None,
+            }
+            for call in network.calls
+        ],
+        "outputs": [_pair(feed) for feed in network.outputs],
+        "joins": network.joins,
+    }
+
+
+def network_from_json(
+    said: Mapping[str, Any], recurrent: Mapping[str, Recurrent], read: Callable[[str], Array]
+) -> Network:
+    """Return the network that a document, its recurrent layers and its arrays make.
+
+    Args:
+        said: what `network_to_json` returned.
+        recurrent: the recurrent layers by name.
+        read: returns the array of a key.
+
+    Raises:
+        InvalidFile: a call reads what is not there.
+        LayoutMismatch: an array or option is missing or not its layer's.
+        KeyError, TypeError, AttributeError, ValueError: the document is damaged; whoever reads the file says so.
+    """
+    inputs = tuple(Input(str(each["name"]), _sizes(each["shape"]), str(each["dtype"])) for each in said["inputs"])
+    layers = [_layer(each, recurrent, read) for each in said["layers"]]
+    calls = tuple(
+        Call(
+            str(call["layer"]),
+            tuple(map(_feed, call["inputs"])),
+            tuple(map(_feed, call["states"])),
+            _feed(call["mask"]) if call["mask"] else None,
+        )
+        for call in said["calls"]
+    )
+    network = Network(
+        inputs, {layer.name: layer for layer in layers}, calls, tuple(map(_feed, said["outputs"])), str(said["joins"])
+    )
+    _check(network)
+    return network
+
+
+def _layer(said: Mapping[str, Any], recurrent: Mapping[str, Recurrent], read: Callable[[str], Array]) -> Layer:
+    return Layer(
+        str(said["name"]),
+        str(said["kind"]),
+        {str(name): _from_json(value) for name, value in said["options"].items()},
+        {str(name): read(each["key"]).reshape(_sizes(each["shape"])) for name, each in said["arrays"].items()},
+        None if said["recurrent"] is None else recurrent[said["recurrent"]],
+        said["each_step"] is True,
+    )
+
+
+def _check(network: Network) -> None:
+    """Refuse calls of layers or steps that are not there, or not yet."""
+    first = len(network.inputs)
+    wrong = []
+    for place, call in enumerate(network.calls):
+        feeds = (*call.inputs, *call.states, *((call.mask,) if call.mask else ()))
+        wrong += [f"call {place} of {call.layer:.60}: no such layer"] * (call.layer not in network.layers)
+        wrong += [f"call {place}: reads step {feed.step}" for feed in feeds if not 0 <= feed.step < first + place]
+    steps = first + len(network.calls)
+    wrong += [f"outputs: step {feed.step}" for feed in network.outputs if not 0 <= feed.step < steps]
+    if wrong:
+        raise InvalidFile("its network reads what is not there", wrong, "Copy the file again.")
+
+
+def _pair(feed: Feed) -> list[int]:
+    return [feed.step, feed.output]
+
+
+def _feed(pair: Any) -> Feed:
+    step, output = pair
+    if not isinstance(step, int) or not isinstance(output, int):
+        raise TypeError(f"a feed is {pair!r:.60}")
+    return Feed(step, output)
+
+
+def _sizes(sizes: Any) -> tuple[Any, ...]:
+    if not all(size is None or isinstance(size, int) for size in sizes):
+        raise TypeError(f"a shape is {sizes!r:.60}")
+    return tuple(sizes)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Activation):
+        return asdict(value)
+    return list(map(_to_json, value)) if isinstance(value, list | tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        numbers = {str(name): float(number) for name, number in value["parameters"].items()}
+        return Activation(str(value["name"]), numbers)
+    return tuple(map(_from_json, value)) if isinstance(value, list) else value
