@@ -235,7 +235,7 @@ REFUSED = {
     "the states as they lie": (lambda net, x: net.rnn(x), "what it returns: the states as they lie"),
     "in place": (_in_place, "it works in place on what others read too"),
     "a condition": (_by_numbers, "given (2, 7, 3) float32:"),
-    "scaling": (lambda net, x: net.rnn(x)[0] * 2.0, "one of the two is a number or a parameter"),
+    "scaling": (lambda net, x: net.rnn(x)[0] * net.start, "one of the two is a parameter"),
     "one of the batch": (lambda net, x: net.rnn(x)[0][0], "it picks one of the batch"),
     "broadcasting": (lambda net, x: net.rnn(x)[0] + net.rnn(x)[0][:, :1], "the sizes (batch, 7, 5) and (batch, 1, 5)"),
     "every other step": (lambda net, x: net.rnn(x)[0][:, ::2], "it takes every 2th"),

@@ -164,6 +164,7 @@ class Attention(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Any) -> Any:
         y, _ = self.rnn(x)
+        y = 1 - (2.0 * y.flip(1) + 0.5 - y * 3)
         weights = F.softmax(torch.bmm(y, y.transpose(1, 2)), dim=1)
         return weights @ y, y @ self.mix
 

@@ -56,4 +56,4 @@ def whole_network(model: Model, *, lstm_only: bool) -> Network | None:
             model.not_understood,
             "lstm_only=True ports the recurrent layers alone.",
         )
-    return model.network if model.network is not None and model.network.has_neighbours else None
+    return None if model.network is None or model.network.is_stack else model.network

@@ -9,12 +9,16 @@ from lstm_convert.activations import named
 from lstm_convert.canonical import TANH, LeftOut, Model, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
-from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.export import network_state
+from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
+from lstm_convert.frameworks.live import model_of, whole_network
 from lstm_convert.frameworks.pytorch import examples, state_dict
+from lstm_convert.frameworks.pytorch.source_module import module_of
 from lstm_convert.frameworks.pytorch.tensors import array_of, tensor_of
 from lstm_convert.frameworks.pytorch.traced import Traced, traced
 
 if TYPE_CHECKING:
+    import keras
     import torch
     from torch import nn
 
@@ -94,29 +98,55 @@ def _purpose(name: str) -> str:
 
 
 def to_torch(
-    model: Model | Recurrent, *, stack: bool = False, rename: Mapping[str, str] | None = None, allow: Iterable[str] = ()
+    model: "Model | Recurrent | keras.Model",
+    *,
+    stack: bool = False,
+    rename: Mapping[str, str] | None = None,
+    allow: Iterable[str] = (),
+    lstm_only: bool = False,
 ) -> "nn.Module":
-    """Return a module with a model's recurrent layers and their weights, in eval mode, batch first.
+    """Return a module that computes what a model does, with its weights, in eval mode, batch first.
 
     Args:
-        model: the layers.
+        model: the model, one recurrent layer, or a live Keras model, which is read as `from_keras` does.
         stack: whether consecutive layers of one size become one multi-layer module.
         rename: old path to new path.
         allow: what PyTorch's module cannot state and the caller's own module computes: `hard_sigmoid`.
+        lstm_only: whether only the recurrent layers are wanted where the whole network is known.
 
     Returns:
-        The nn.LSTM, nn.GRU, … where there is one; else a module whose submodules lie under the layers' paths.
+        Where the whole network is known, the module that `save` writes out as source code; else the nn.LSTM, nn.GRU, …
+        where there is one, or a module whose submodules lie under the layers' paths.
 
     Raises:
         MissingFramework: PyTorch is not installed.
-        Unsupported: PyTorch's module cannot compute some layer exactly; each reason is listed.
+        Unsupported: PyTorch cannot compute some layer exactly, or the source holds layers that are not ported; each
+            reason is listed.
     """
     try:
         import torch  # noqa: PLC0415 (only making a module needs it)
     except ImportError as error:
         raise MissingFramework("to_torch needs PyTorch", next_step="pip install torch") from error
-    model = Model((model,)) if isinstance(model, Recurrent) else model
-    options = WriteOptions("", stack, dict(rename or {}), frozenset(allow))
+    model = model_of(model)
+    network = whole_network(model, lstm_only=lstm_only)
+    result: nn.Module = (
+        _of_layers(torch, model, WriteOptions("", stack, dict(rename or {}), frozenset(allow)))
+        if network is None
+        else _of_network(renamed_network(model, network, rename or {}))
+    )
+    return result
+
+
+def _of_network(model: Model) -> Any:
+    """Return the module that a network's source code is."""
+    made = module_of(model).Model()
+    arrays = network_state(model.network) if model.network else {}
+    made.load_state_dict({key: tensor_of(array) for key, array in arrays.items()}, assign=True)
+    return made.eval()
+
+
+def _of_layers(torch: Any, model: Model, options: WriteOptions) -> Any:
+    model = replace(model, network=None)
     if reasons := [reason for layer in model.layers for reason in state_dict.refusals(layer, options)]:
         raise Unsupported("PyTorch's own modules cannot compute this model exactly", reasons)
     layers = state_dict.as_written(model.layers, options)
@@ -127,8 +157,7 @@ def to_torch(
         prefix = f"{path}." if path else ""
         module.load_state_dict({name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)})
     whole = next(iter(modules.values())) if len(modules) == 1 else _tree(torch, modules)
-    result: nn.Module = whole.eval()
-    return result
+    return whole.eval()
 
 
 def _owner(module: Any, layer: Recurrent) -> tuple[str, Any]:

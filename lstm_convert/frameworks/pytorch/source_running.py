@@ -19,9 +19,10 @@ from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.export import keys, source
 from lstm_convert.export.plan import Part, planned
-from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch.running import in_float64
-from lstm_convert.frameworks.pytorch.source import read, refusals
+from lstm_convert.frameworks.pytorch.source import read
+from lstm_convert.frameworks.pytorch.source_module import module_of
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 
 _SOURCE = "source"
@@ -49,7 +50,7 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
             f"PyTorch or safetensors is not installed ({error})", next_step="pip install torch safetensors"
         ) from error
     written = read(contents, ReadOptions())  # as it was written: what `load` adds stands in no source code
-    module = _module(written)
+    module = module_of(replace(written, network=None))
     found, rebuilt = contents.document(_SOURCE), ""
     if found is None:
         rebuilt = "the file holds the weights of source code, which is written anew for them"
@@ -75,15 +76,6 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
     return engine
 
 
-def _module(model: Model) -> ModuleType:
-    """Return the module whose source code is written for a model; no text of any file is in it."""
-    if reasons := [reason for layer in model.layers for reason in refusals(layer, WriteOptions(".py"))]:
-        raise Unsupported(f"this version does not write its source code: {'; '.join(reasons)}")
-    module = ModuleType("lstm_convert_written")
-    exec(compile(source(model), "<written by lstm_convert>", "exec"), module.__dict__)  # noqa: S102 (our own text)
-    return module
-
-
 def _loaded(module: ModuleType, weights: Path) -> Any:
     """Return the model of a module with the weights of a file, as PyTorch reads them."""
     try:
@@ -98,7 +90,7 @@ def _returning(model: Model, number: int, tensors: Mapping[str, Any], *, return_
     layer: Recurrent = replace(model.layers[number], return_sequences=return_sequences)
     alone = Model((layer,))
     (part,) = planned(alone).parts
-    made = _module(alone).Model()
+    made = module_of(alone).Model()
     names = zip(keys(alone)[0], keys(model)[number], strict=True)
     made.load_state_dict({key: tensors[old[name]] for new, old in names for name, key in new.items()}, assign=True)
     return part, getattr(made.eval(), part.name)

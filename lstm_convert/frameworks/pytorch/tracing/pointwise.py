@@ -120,12 +120,35 @@ def cat(site: Site, a: Any) -> Value:
     return site.made(site.layer("merge", xs, options), xs[0].order)
 
 
+# What becomes of a number's scale and offset.
+_BY_A_NUMBER: Mapping[str, Callable[[float], tuple[float, float]]] = {
+    "add": lambda number: (1.0, float(number)),
+    "subtract": lambda number: (1.0, -float(number)),
+    "multiply": lambda number: (float(number), 0.0),
+}
+
+
+def from_a_number(site: Site, a: Any) -> Value:
+    """Return a number less a tensor."""
+    if not isinstance(a.other, int | float):
+        raise NotUnderstood("it subtracts from a parameter")
+    return site.elementwise("rescaling", tensor(a.self), {"scale": -float(a.alpha), "offset": float(a.other)})
+
+
+def negative(site: Site, a: Any) -> Value:
+    """Return a tensor with its sign turned."""
+    return site.elementwise("rescaling", tensor(a.self), {"scale": -1.0, "offset": 0.0})
+
+
 def _merged(form: str) -> Callable[[Site, Any], Value]:
     def merge(site: Site, a: Any) -> Value:
+        if isinstance(a.self, Tensor) and form in _BY_A_NUMBER and isinstance(a.other, int | float):
+            scale, offset = _BY_A_NUMBER[form](a.other * getattr(a, "alpha", 1))
+            return site.elementwise("rescaling", a.self, {"scale": scale, "offset": offset})
         if getattr(a, "alpha", 1) != 1:
             raise NotUnderstood(f"alpha={a.alpha}")
         if not isinstance(a.self, Tensor) or not isinstance(a.other, Tensor):
-            raise NotUnderstood("one of the two is a number or a parameter")
+            raise NotUnderstood("one of the two is a parameter")
         xs = [a.self, a.other]
         if xs[0].sizes != xs[1].sizes:
             raise NotUnderstood(f"the two have the sizes {_shown(xs[0])} and {_shown(xs[1])}")
@@ -210,12 +233,12 @@ OF_ROWS = frozenset({
 })  # fmt: skip
 
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
-    "linear": linear, "matmul": matmul, "bmm": matmul, "mm": matmul, "embedding": embedding,
-    "batch_norm": batch_norm, "layer_norm": layer_norm, "softmax.int": softmax, "log_softmax.int": log_softmax,
-    "prelu": prelu, "dropout": dropout, "alpha_dropout": alpha_dropout, "feature_dropout": feature_dropout,
-    "cat": cat, "concat": cat, "add.Tensor": _merged("add"), "sub.Tensor": _merged("subtract"),
-    "mul.Tensor": _merged("multiply"), "maximum": _merged("maximum"), "max.other": _merged("maximum"),
-    "minimum": _merged("minimum"), "min.other": _merged("minimum"),
+    "linear": linear, "matmul": matmul, "bmm": matmul, "mm": matmul, "embedding": embedding, "batch_norm":
+    batch_norm, "layer_norm": layer_norm, "softmax.int": softmax, "log_softmax.int": log_softmax, "prelu": prelu,
+    "dropout": dropout, "alpha_dropout": alpha_dropout, "feature_dropout": feature_dropout, "rsub.Scalar":
+    from_a_number, "neg": negative, "cat": cat, "concat": cat, "add.Tensor": _merged("add"), "sub.Tensor":
+    _merged("subtract"), "mul.Tensor": _merged("multiply"), "maximum": _merged("maximum"), "max.other":
+    _merged("maximum"), "minimum": _merged("minimum"), "min.other": _merged("minimum"),
     **{operation: _plain(name) for operation, name in _PLAIN.items()},
     "leaky_relu": _numbered("leaky_relu", slope="negative_slope"), "celu": _numbered("celu", alpha="alpha"),
     "hardshrink": _numbered("hard_shrink", threshold="lambd"),

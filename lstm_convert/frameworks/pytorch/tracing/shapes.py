@@ -148,6 +148,15 @@ def unbind(site: Site, a: Any) -> Value:
     )
 
 
+def flip(site: Site, a: Any) -> Value:
+    """Return an axis from its end."""
+    x = tensor(a.self)
+    axes = [x.order[dim] for dim in a.dims]
+    if len(axes) != 1 or axes == [0]:
+        raise NotUnderstood("it turns the batch around, or several axes")
+    return site.made(site.layer("flip", [x], {"axis": axes[0]}), x.order)
+
+
 def repeat(site: Site, a: Any) -> Value:
     """Return a row of each sample as so many equal steps."""
     x = tensor(a.self)
@@ -197,5 +206,5 @@ OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
     "squeeze.dims": reshape, "unsqueeze": reshape, "view_as": reshape, "reshape_as": reshape,
     "flatten.using_ints": flatten,
     "select.int": select, "slice.Tensor": cut, "chunk": chunk, "split.Tensor": chunk, "split_with_sizes": chunk,
-    "unbind.int": unbind, "repeat": repeat, "expand": repeat, "stack": stack,
+    "unbind.int": unbind, "flip": flip, "repeat": repeat, "expand": repeat, "stack": stack,
 }  # fmt: skip
