@@ -56,6 +56,8 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
         raise InvalidFile(
             f"{model.name} has no LSTM, GRU or simple RNN", [f"found {type(layer).__name__}" for layer in layers]
         )
+    if document is None:  # what its layers are is known, and nothing of how they are joined
+        read = replace(read, network=None, not_understood=())
     assumed = (*read.assumed, _UNJOINED) if _is_model(model) and document is None else read.assumed
     return replace(read, assumed=assumed, provenance=Provenance("keras", str(package.__version__)))
 

@@ -233,12 +233,12 @@ OF_ROWS = frozenset({
 })  # fmt: skip
 
 OPERATIONS: Mapping[str, Callable[[Site, Any], Value]] = {
-    "linear": linear, "matmul": matmul, "bmm": matmul, "mm": matmul, "embedding": embedding, "batch_norm":
-    batch_norm, "layer_norm": layer_norm, "softmax.int": softmax, "log_softmax.int": log_softmax, "prelu": prelu,
-    "dropout": dropout, "alpha_dropout": alpha_dropout, "feature_dropout": feature_dropout, "rsub.Scalar":
-    from_a_number, "neg": negative, "cat": cat, "concat": cat, "add.Tensor": _merged("add"), "sub.Tensor":
-    _merged("subtract"), "mul.Tensor": _merged("multiply"), "maximum": _merged("maximum"), "max.other":
-    _merged("maximum"), "minimum": _merged("minimum"), "min.other": _merged("minimum"),
+    "linear": linear, "matmul": matmul, "bmm": matmul, "mm": matmul, "embedding": embedding,
+    "batch_norm": batch_norm, "layer_norm": layer_norm, "softmax.int": softmax, "log_softmax.int": log_softmax,
+    "prelu": prelu, "dropout": dropout, "alpha_dropout": alpha_dropout, "feature_dropout": feature_dropout,
+    "rsub.Scalar": from_a_number, "neg": negative, "cat": cat, "concat": cat, "add.Tensor": _merged("add"),
+    "sub.Tensor": _merged("subtract"), "mul.Tensor": _merged("multiply"), "maximum": _merged("maximum"),
+    "max.other": _merged("maximum"), "minimum": _merged("minimum"), "min.other": _merged("minimum"),
     **{operation: _plain(name) for operation, name in _PLAIN.items()},
     "leaky_relu": _numbered("leaky_relu", slope="negative_slope"), "celu": _numbered("celu", alpha="alpha"),
     "hardshrink": _numbered("hard_shrink", threshold="lambd"),
