@@ -16,6 +16,7 @@ from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.network_proof import prove_network
 from lstm_convert.placing import check_free, not_yet_beside, replacing
 from lstm_convert.portion import portion, refusals
 from lstm_convert.precision import cast
@@ -302,7 +303,20 @@ def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> t
         entry.opener.write(temporary, contents)
         with entry.opener.opened(temporary) as contents:
             result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
-        return result, prove(model, result, options.allow)
+            if model.network is not None and hasattr(entry.adapter, "reread"):
+                result = replace(result, network=entry.adapter.reread(contents, model.network))
+        return result, _proven(model, result, options)
+
+
+def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
+    """Return how far what was written is from its source: each recurrent layer, and the network where there is one."""
+    proof = prove(model, result, options.allow)
+    if model.network is None:
+        return proof
+    if result.network is None:
+        raise InvalidFile("what was written is not read back as a whole network", result.not_understood)
+    whole = prove_network(model.network, result.network)
+    return replace(whole, max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference))
 
 
 def _sha256(path: Path) -> str:

@@ -49,7 +49,8 @@ MAY_IMPORT = {
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "placing", "portion", "precision", "proof", "yaml_text",
+        "canonical", "errors", "formats", "frameworks", "network_proof", "placing", "portion", "precision", "proof",
+        "yaml_text",
     ],
     "placing": ["errors"],
     "portion": ["canonical", "errors", "frameworks"],

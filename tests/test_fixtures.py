@@ -221,7 +221,7 @@ def test_one_part_of_sharded_weights_names_the_index_to_give() -> None:
 def test_hard_sigmoid_keeps_the_slope_of_its_keras_and_reaches_torch_by_name_only(case: Case, tmp_path: Path) -> None:
     model = lstm_convert.load(case.whole_files[0])
     slope = 1 / 6 if case.folder.startswith("keras-3") else 0.2
-    assert {layer.forward.gate.parameters["slope"] for layer in model.layers} == {slope}
+    assert {layer.forward.activations()["gate"].parameters["slope"] for layer in model.layers} == {slope}
     with pytest.raises(Unsupported, match="--allow hard_sigmoid if your own module does it"):
         lstm_convert.save(model, tmp_path / "refused.pt")
     lstm_convert.save(model, tmp_path / "allowed.pt", allow=["hard_sigmoid"])

@@ -32,6 +32,7 @@ from lstm_convert import (
     LSTMCell,
     MissingFramework,
     Model,
+    Recurrent,
     Unsupported,
     from_keras,
     from_torch,
@@ -46,7 +47,7 @@ def random(*shape: int, dtype: str = "float32") -> Array:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype)
 
 
-def recorded_of(layer: LSTM, dtype: str = "float32") -> Recorded:
+def recorded_of(layer: Recurrent, dtype: str = "float32") -> Recorded:
     """A random sequence and a random state for each direction, to be run through two frameworks."""
     x = random(BATCH, STEPS, layer.forward.inputs, dtype=dtype)
     h0, c0 = (

@@ -240,8 +240,8 @@ def test_cudnn_s_numbers_read_in_the_order_they_lie_in_are_noticed(row: Layout, 
 @pytest.mark.parametrize("mistake", ["the other slope", "the other offset", "sigmoid"])
 def test_another_gate_activation_is_noticed(row: Layout, mistake: str) -> None:
     plain = GPU.get(row.name, row)
-    *place, candidate = HARD_OUTPUT_OF.get(row.name, ("tanh",))
-    arrays, recorded = raw(Case(*HARD_OF[plain.name]), *place)
+    name, output, candidate = HARD_OUTPUT_OF.get(row.name, ("", 0, "tanh"))
+    arrays, recorded = raw(Case(*HARD_OF[plain.name]), name, output)
     if plain is not row:
         order = _gpu_order(plain, row, recorded.y.shape[-1])
         arrays = [np.concatenate(arrays[part::3], axis=-1)[..., order] for part in range(3)]

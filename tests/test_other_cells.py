@@ -56,7 +56,7 @@ def chain(case: Case, model: Model) -> list[Recurrent]:
 def recorded_layers(case: Case) -> list[Recorded]:
     layers = case.layers
     if case.name == "gru_masked":
-        layers = [Recorded(one.path, one.x, one.y, mask=one.x.any(axis=-1)) for one in layers]
+        layers = [Recorded(one.path, one.x, one.y, mask=np.asarray(one.x.any(axis=-1))) for one in layers]
     return layers
 
 

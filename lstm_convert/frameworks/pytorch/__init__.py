@@ -1,6 +1,14 @@
 """PyTorch: state dicts in files, and live modules."""
 
 from lstm_convert.frameworks.pytorch.reading import read
-from lstm_convert.frameworks.pytorch.state_dict import manner, recognises, refusals, usage, write
+from lstm_convert.frameworks.pytorch.rereading import reread
+from lstm_convert.frameworks.pytorch.state_dict import (
+    manner,
+    network_refusals,
+    recognises,
+    refusals,
+    usage,
+    write,
+)
 
-__all__ = ["manner", "read", "recognises", "refusals", "usage", "write"]
+__all__ = ["manner", "network_refusals", "read", "recognises", "refusals", "reread", "usage", "write"]
