@@ -70,6 +70,12 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("source", type=click.Path(path_type=Path))(_reading_options(command))
 
 
+_graph_option = click.option(
+    "--graph",
+    metavar="NAMES",
+    help="The order in which a PyTorch state dict's modules are called: emb,rnn,last,head. Between them: "
+    "relu, tanh, sigmoid, softmax, last, mean, flatten …",
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
 
@@ -81,13 +87,16 @@ def _commands() -> None:
 
 @_commands.command()
 @_source_options
+@_graph_option
 @_json_option
-def info(source: Path, config: Path | None, recurrent_activation: str | None, *, as_json: bool) -> None:
+def info(
+    source: Path, config: Path | None, recurrent_activation: str | None, graph: str | None, *, as_json: bool
+) -> None:
     """Show the LSTM layers of a file: sizes, activations, and where each array came from."""
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import load  # noqa: PLC0415
 
-    model = load(source, config=config, recurrent_activation=recurrent_activation)
+    model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
     if as_json:
         _print_json({"file": str(source), **answers.model_facts(model)})
     else:
@@ -97,6 +106,7 @@ def info(source: Path, config: Path | None, recurrent_activation: str | None, *,
 @_commands.command()
 @_source_options
 @click.argument("target", type=click.Path(path_type=Path))
+@_graph_option
 @click.option("--stack", is_flag=True, help="Join consecutive layers of one size into one multi-layer nn.LSTM.")
 @click.option(
     "--rename", multiple=True, metavar="OLD=NEW", help="Write a layer, or a prefix of paths, under a new path."
@@ -120,6 +130,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     target: Path,
     config: Path | None,
     recurrent_activation: str | None,
+    graph: str | None,
     rename: tuple[str, ...],
     allow: tuple[str, ...],
     dtype: str | None,
@@ -144,6 +155,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
         target,
         config=config,
         recurrent_activation=recurrent_activation,
+        graph=graph,
         stack=stack,
         rename=dict(_pair(entry) for entry in rename),
         allow=allow,

@@ -48,13 +48,20 @@ class Conversion:
     proof: Proof
 
 
-def load(path: PathLike, *, config: PathLike | None = None, recurrent_activation: str | None = None) -> Model:
+def load(
+    path: PathLike,
+    *,
+    config: PathLike | None = None,
+    recurrent_activation: str | None = None,
+    graph: str | None = None,
+) -> Model:
     """Return the LSTM layers of a file, gates apart, whatever wrote it. No framework is needed and nothing is executed.
 
     Args:
         path: the file; what it is, its first bytes say.
         config: the architecture, JSON or YAML, that belongs to a weights-only file.
         recurrent_activation: the gates' activation, where neither the file nor `config` states it.
+        graph: the modules of a PyTorch state dict in the order in which they are called: `emb,rnn,last,head`.
 
     Returns:
         The model, its arrays in the numbers' type of the file.
@@ -67,7 +74,7 @@ def load(path: PathLike, *, config: PathLike | None = None, recurrent_activation
     """
     path = Path(path)
     with naming(path):
-        options = ReadOptions(_architecture(config), recurrent_activation)
+        options = ReadOptions(_architecture(config), recurrent_activation, graph=graph)
         model, entry = _read(path, options)
         _check(model)
         file = replace(
@@ -124,6 +131,7 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
     *,
     config: PathLike | None = None,
     recurrent_activation: str | None = None,
+    graph: str | None = None,
     stack: bool = False,
     rename: Mapping[str, str] | None = None,
     allow: Iterable[str] = (),
@@ -139,6 +147,7 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
         target: the file to write, as in `save`.
         config: as in `load`.
         recurrent_activation: as in `load`.
+        graph: as in `load`.
         stack: as in `save`.
         rename: as in `save`.
         allow: as in `save`.
@@ -163,7 +172,7 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
         )
         for written in files_of(target):
             check_free(written, force=force)
-    model = load(source, config=config, recurrent_activation=recurrent_activation)
+    model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
     entry, _ = for_writing(target)
     with naming(target):
         model, options = portion(model, entry.adapter, options)

@@ -24,11 +24,13 @@ class ReadOptions:
         recurrent_activation: the gates' activation where nothing states it.
         keepsakes: whether to read what lstm_convert left beside the weights for the way back, which no framework
             reads.
+        graph: the modules of a state dict in the order in which they are called, names with commas between them.
     """
 
     architecture: Any = None
     recurrent_activation: str | None = None
     keepsakes: bool = True
+    graph: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,22 @@ class WriteOptions:
     lstm_only: bool = False
 
 
-def refuse_options(options: ReadOptions, kind: str) -> None:
-    """Raise where the user adds what a kind of file has no use for, rather than leave it aside in silence."""
-    given = {"--config": options.architecture, "--recurrent-activation": options.recurrent_activation}
-    if unused := [f"{option}: nothing to use it for" for option, value in given.items() if value is not None]:
-        raise Unsupported(f"is {kind}", unused, "Leave it out.")
+def refuse_options(options: ReadOptions, kind: str, used: Iterable[str] = ()) -> None:
+    """Raise where the user adds what a kind of file has no use for, rather than leave it aside in silence.
+
+    Args:
+        options: what the user adds.
+        kind: what the file is, and why it needs none of that.
+        used: what it has a use for, as the command line calls it.
+    """
+    given = {
+        "--config": options.architecture,
+        "--recurrent-activation": options.recurrent_activation,
+        "--graph": options.graph,
+    }
+    unused = [name for name, value in given.items() if value is not None and name not in used]
+    if unused:
+        raise Unsupported(f"is {kind}", [f"{name}: nothing to use it for" for name in unused], "Leave it out.")
 
 
 def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Recurrent, ...]:

@@ -1,24 +1,27 @@
 """Live Keras models and layers, of Keras 3 or tf_keras: read where they stand, or made from a model."""
 
 import json
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lstm_convert.canonical import Model, Provenance, Recurrent
+from lstm_convert.canonical import Model, Network, Provenance, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
-from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
 from lstm_convert.frameworks.keras import extended, reading, writing
 from lstm_convert.frameworks.keras.functional import architecture, as_listed
+from lstm_convert.frameworks.keras.network_building import built
+from lstm_convert.frameworks.keras.network_graph import graph_document
+from lstm_convert.frameworks.keras.network_writing import network_refusals
+from lstm_convert.frameworks.live import keras_package, model_of, whole_network
 from lstm_convert.packing import pack_arrays
 
 if TYPE_CHECKING:
     import keras
-
-_PACKAGES = ("keras", "tf_keras")
+    import torch
+    from torch import nn
 
 _UNJOINED = (
     "no mask reaches a recurrent layer and none starts from states it is given; of this model only its code says that"
@@ -38,7 +41,7 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
         InvalidFile: it has no weights yet, no recurrent layer, or two layers of one name.
         Unsupported: it holds recurrent layers that are not read.
     """
-    package = next((sys.modules[root] for root in _roots(model) if root in _PACKAGES and root in sys.modules), None)
+    package = keras_package(model)
     if package is None:
         raise TypeError(f"expected a Keras model or layer, found {type(model).__name__}")
     layers = list(model.layers) if _is_model(model) else [model]
@@ -53,33 +56,66 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
         raise InvalidFile(
             f"{model.name} has no LSTM, GRU or simple RNN", [f"found {type(layer).__name__}" for layer in layers]
         )
+    if document is None:  # what its layers are is known, and nothing of how they are joined
+        read = replace(read, network=None, not_understood=())
     assumed = (*read.assumed, _UNJOINED) if _is_model(model) and document is None else read.assumed
     return replace(read, assumed=assumed, provenance=Provenance("keras", str(package.__version__)))
 
 
-def to_keras(model: Model | Recurrent, *, rename: Mapping[str, str] | None = None) -> "keras.Model":
-    """Return a Keras 3 model whose layers are a model's recurrent ones, with their weights.
+def to_keras(
+    model: "Model | Recurrent | nn.Module | keras.Model",
+    *,
+    rename: Mapping[str, str] | None = None,
+    lstm_only: bool = False,
+    example: "torch.Tensor | Sequence[torch.Tensor] | None" = None,
+) -> "keras.Model":
+    """Return a Keras 3 model that computes what a model does, with its weights.
 
     Args:
-        model: the layers.
+        model: the model, one recurrent layer, or what is live: a PyTorch module, a model of tf_keras.
         rename: old path to new path.
+        lstm_only: whether only the recurrent layers are wanted where the whole network is known.
+        example: what a PyTorch module's forward is given, as in `from_torch`.
 
     Returns:
-        A functional model: a layer that follows another reads its output, every other has an input of its own.
+        A functional model: the whole network where that is known; else the recurrent layers, of which one that follows
+        another reads its output, and every other has an input of its own.
 
     Raises:
         MissingFramework: Keras 3 is not installed.
-        Unsupported: Keras cannot compute some layer exactly; each reason is listed.
+        Unsupported: Keras cannot compute some layer exactly, or the source holds layers that are not ported; each
+            reason is listed.
     """
     try:
         import keras  # noqa: PLC0415 (only making a model needs it)
     except ImportError as error:
         raise MissingFramework("to_keras needs Keras 3", next_step="pip install keras tensorflow") from error
-    model = Model((model,)) if isinstance(model, Recurrent) else model
+    model = model_of(model, example)
+    network = whole_network(model, lstm_only=lstm_only)
+    result: keras.Model = (
+        _of_layers(keras, model, rename or {}) if network is None else _of_network(keras, model, network, rename or {})
+    )
+    return result
+
+
+def _of_network(keras: Any, model: Model, network: Network, rename: Mapping[str, str]) -> Any:
+    if reasons := network_refusals(network, WriteOptions()):
+        raise Unsupported("Keras cannot compute this model exactly", reasons)
+    network = renamed_network(model, network, rename).network or network
+    written = built(network)
+    document = graph_document(written.parts, written.inputs, written.outputs)
+    result = keras.models.model_from_json(json.dumps(document))
+    for part in written.parts:
+        if part.held.arrays:
+            result.get_layer(part.name).set_weights([located.array.read() for located in part.held.arrays])
+    return result
+
+
+def _of_layers(keras: Any, model: Model, rename: Mapping[str, str]) -> Any:
     if reasons := [reason for layer in model.layers for reason in writing.refusals(layer, WriteOptions())]:
         raise Unsupported("Keras cannot compute this model exactly", reasons)
-    layers = writing.prepared(model.layers, rename or {})
-    result: keras.Model = keras.models.model_from_json(json.dumps(architecture(as_listed(layers))))
+    layers = writing.prepared(model.layers, rename)
+    result = keras.models.model_from_json(json.dumps(architecture(as_listed(layers))))
     for layer in layers:
         arrays = [
             array
@@ -88,10 +124,6 @@ def to_keras(model: Model | Recurrent, *, rename: Mapping[str, str] | None = Non
         ]
         result.get_layer(layer.name).set_weights(arrays)
     return result
-
-
-def _roots(model: Any) -> list[str]:
-    return [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
 
 
 def _is_model(model: Any) -> bool:

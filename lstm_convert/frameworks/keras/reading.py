@@ -7,7 +7,7 @@ from typing import Any
 from lstm_convert.canonical import LeftOut, Model, Provenance
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks import ReadOptions
+from lstm_convert.frameworks import ReadOptions, refuse_options
 from lstm_convert.frameworks.keras import keepsake, legacy, saved_state
 from lstm_convert.frameworks.keras.architecture import parse
 from lstm_convert.frameworks.keras.graph import Graph
@@ -39,6 +39,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
         Unsupported: the file does not say what it computes, or holds layers that are not read.
     """
+    refuse_options(options, "a Keras file, which tells its graph itself", ("--config", "--recurrent-activation"))
     source = _source(contents, options)
     wiring = wired(source.graph.root) if source.graph else None
     reader = legacy if legacy.recognises(contents) else saved_state

@@ -1,10 +1,10 @@
 """PyTorch: state dicts in files, and live modules."""
 
+from lstm_convert.frameworks.pytorch.reading import read
 from lstm_convert.frameworks.pytorch.rereading import reread
 from lstm_convert.frameworks.pytorch.state_dict import (
     manner,
     network_refusals,
-    read,
     recognises,
     refusals,
     usage,

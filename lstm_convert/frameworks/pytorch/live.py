@@ -1,40 +1,66 @@
 """Live PyTorch modules: read where they stand, or made from a model. PyTorch is imported only to make one."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lstm_convert.activations import named
-from lstm_convert.canonical import TANH, Model, Provenance, Recurrent, SimpleRNN
+from lstm_convert.canonical import TANH, LeftOut, Model, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
-from lstm_convert.frameworks import ReadOptions, WriteOptions
-from lstm_convert.frameworks.pytorch import state_dict
+from lstm_convert.export import network_state
+from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
+from lstm_convert.frameworks.live import model_of, whole_network
+from lstm_convert.frameworks.pytorch import examples, state_dict
+from lstm_convert.frameworks.pytorch.source_module import module_of
+from lstm_convert.frameworks.pytorch.tensors import array_of, tensor_of
+from lstm_convert.frameworks.pytorch.traced import Traced, traced
 
 if TYPE_CHECKING:
+    import keras
+    import torch
     from torch import nn
 
 
-def from_torch(module: "nn.Module") -> Model:
-    """Return the recurrent layers of a module: an nn.LSTM, nn.GRU, nn.RNN, one of their cells, or what holds some.
+def from_torch(module: "nn.Module", *, example: "torch.Tensor | Sequence[torch.Tensor] | None" = None) -> Model:
+    """Return a module as a model: its recurrent layers, and the whole network that it computes where that can be told.
 
     Args:
         module: it is read, not changed; its device does not matter.
+        example: what its forward is given, batch first: a tensor, or one for each input. With it the module is traced
+            by torch.export. Without it that is tried where its layers tell what it reads; if in vain, the model has
+            the recurrent layers alone.
 
     Returns:
         The model; its arrays are copies.
 
     Raises:
         InvalidFile: it holds no recurrent layer.
-        Unsupported: it holds something else under the names of such a layer.
+        Unsupported: it holds something else under the names of such a layer, or an example was given and what it
+            computes is not understood; all of that is listed.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise TypeError(f"expected a torch.nn.Module, found {type(module).__name__}")
-    arrays = {name: Stored.of(_array(torch, tensor)) for name, tensor in module.state_dict().items()}
+    layers = _layers_alone(torch, module)
+    if example is not None:
+        given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
+        return _whole(module, traced(torch, module, given), layers)
+    guessed = examples.guessed(torch, module)
+    if isinstance(guessed, str):
+        return replace(layers, not_understood=(f"{type(module).__name__}: {guessed}",) if guessed else ())
+    try:
+        found = traced(torch, module, guessed.inputs)
+    except Unsupported as error:
+        return replace(layers, not_understood=(error.what, *error.details))
+    whole = _whole(module, found, layers)
+    return replace(whole, assumed=(*whole.assumed, guessed.assumed))
+
+
+def _layers_alone(torch: Any, module: Any) -> Model:
+    """Return the recurrent layers of a module, which its weights tell."""
+    arrays = {name: Stored.of(array_of(tensor)) for name, tensor in module.state_dict().items()}
     model = state_dict.read(Contents(arrays), ReadOptions())
     if not model.layers:
         raise InvalidFile(f"{type(module).__name__} has no LSTM, GRU or RNN", [f"found {name}" for name in arrays])
@@ -53,42 +79,85 @@ def from_torch(module: "nn.Module") -> Model:
     return Model(layers, model.left_out, provenance=Provenance("pytorch", torch.__version__))
 
 
+def _whole(module: Any, found: Traced, layers: Model) -> Model:
+    """Return the model of a whole network; what is left out is what the network does not read."""
+    if not found.network.recurrent:
+        raise InvalidFile(f"the forward of {type(module).__name__} reads no LSTM, GRU or RNN")
+    tensors = dict(module.state_dict(keep_vars=True))
+    read = {id(tensor) for name, tensor in tensors.items() if name in found.used}
+    unread = {name: tensor for name, tensor in tensors.items() if id(tensor) not in read}
+    left_out = tuple(
+        LeftOut(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), _purpose(name))
+        for name, tensor in unread.items()
+    )
+    return replace(layers, layers=found.network.recurrent, left_out=left_out, notes=found.notes, network=found.network)
+
+
+def _purpose(name: str) -> str:
+    return "training state" if name.rpartition(".")[2] == "num_batches_tracked" else "weight"
+
+
 def to_torch(
-    model: Model | Recurrent, *, stack: bool = False, rename: Mapping[str, str] | None = None, allow: Iterable[str] = ()
+    model: "Model | Recurrent | keras.Model",
+    *,
+    stack: bool = False,
+    rename: Mapping[str, str] | None = None,
+    allow: Iterable[str] = (),
+    lstm_only: bool = False,
 ) -> "nn.Module":
-    """Return a module with a model's recurrent layers and their weights, in eval mode, batch first.
+    """Return a module that computes what a model does, with its weights, in eval mode, batch first.
 
     Args:
-        model: the layers.
+        model: the model, one recurrent layer, or a live Keras model, which is read as `from_keras` does.
         stack: whether consecutive layers of one size become one multi-layer module.
         rename: old path to new path.
         allow: what PyTorch's module cannot state and the caller's own module computes: `hard_sigmoid`.
+        lstm_only: whether only the recurrent layers are wanted where the whole network is known.
 
     Returns:
-        The nn.LSTM, nn.GRU, … where there is one; else a module whose submodules lie under the layers' paths.
+        Where the whole network is known, the module that `save` writes out as source code; else the nn.LSTM, nn.GRU, …
+        where there is one, or a module whose submodules lie under the layers' paths.
 
     Raises:
         MissingFramework: PyTorch is not installed.
-        Unsupported: PyTorch's module cannot compute some layer exactly; each reason is listed.
+        Unsupported: PyTorch cannot compute some layer exactly, or the source holds layers that are not ported; each
+            reason is listed.
     """
     try:
         import torch  # noqa: PLC0415 (only making a module needs it)
     except ImportError as error:
         raise MissingFramework("to_torch needs PyTorch", next_step="pip install torch") from error
-    model = Model((model,)) if isinstance(model, Recurrent) else model
-    options = WriteOptions("", stack, dict(rename or {}), frozenset(allow))
+    model = model_of(model)
+    network = whole_network(model, lstm_only=lstm_only)
+    result: nn.Module = (
+        _of_layers(torch, model, WriteOptions("", stack, dict(rename or {}), frozenset(allow)))
+        if network is None
+        else _of_network(renamed_network(model, network, rename or {}))
+    )
+    return result
+
+
+def _of_network(model: Model) -> Any:
+    """Return the module that a network's source code is."""
+    made = module_of(model).Model()
+    arrays = network_state(model.network) if model.network else {}
+    made.load_state_dict({key: tensor_of(array) for key, array in arrays.items()}, assign=True)
+    return made.eval()
+
+
+def _of_layers(torch: Any, model: Model, options: WriteOptions) -> Any:
+    model = replace(model, network=None)
     if reasons := [reason for layer in model.layers for reason in state_dict.refusals(layer, options)]:
         raise Unsupported("PyTorch's own modules cannot compute this model exactly", reasons)
     layers = state_dict.as_written(model.layers, options)
     paths = list(dict.fromkeys(layer.path for layer in layers))
     modules = {path: _module(torch, [layer for layer in layers if layer.path == path]) for path in paths}
-    arrays = {name: _tensor(torch, stored.read()) for name, stored in state_dict.write(model, options).arrays.items()}
+    arrays = {name: tensor_of(stored.read()) for name, stored in state_dict.write(model, options).arrays.items()}
     for path, module in modules.items():
         prefix = f"{path}." if path else ""
         module.load_state_dict({name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)})
     whole = next(iter(modules.values())) if len(modules) == 1 else _tree(torch, modules)
-    result: nn.Module = whole.eval()
-    return result
+    return whole.eval()
 
 
 def _owner(module: Any, layer: Recurrent) -> tuple[str, Any]:
@@ -109,21 +178,6 @@ def _told(layer: Recurrent, owner: Any) -> Recurrent:
     if not isinstance(layer, SimpleRNN):
         return layer
     return layer.with_cells({name: cell.with_activations(said) for name, cell in layer.cells.items()})
-
-
-def _array(torch: Any, tensor: Any) -> NDArray[Any]:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        import ml_dtypes  # noqa: PLC0415 (only such modules need it)
-
-        return np.array(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
-    return np.array(tensor.numpy())
-
-
-def _tensor(torch: Any, array: NDArray[Any]) -> Any:
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.array(array))
 
 
 def _module(torch: Any, layers: list[Recurrent]) -> Any:

@@ -17,11 +17,12 @@ import numpy as np
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
-from lstm_convert.export import keys, network_keys, network_source, source
+from lstm_convert.export import keys, network_keys
 from lstm_convert.export.plan import Part, planned
-from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch.running import in_float64
-from lstm_convert.frameworks.pytorch.source import read, refusals
+from lstm_convert.frameworks.pytorch.source import read
+from lstm_convert.frameworks.pytorch.source_module import module_of, text_of
 from lstm_convert.frameworks.running import Array, Engine, NetworkEngine, Ran, Runner
 
 _SOURCE = "source"
@@ -95,11 +96,11 @@ def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, s
             f"PyTorch or safetensors is not installed ({error})", next_step="pip install torch safetensors"
         ) from error
     written = read(contents, ReadOptions())  # as it was written: what `load` adds stands in no source code
-    module = _module(written)
+    module = module_of(replace(written, network=None))
     found, rebuilt = contents.document(_SOURCE), ""
     if found is None:
         rebuilt = "the file holds the weights of source code, which is written anew for them"
-    elif found != _text(written):
+    elif found != text_of(written):
         raise Unsupported(
             f"the text of {path.name} is not what this version of lstm_convert writes for its weights, "
             "so it is not executed"
@@ -108,25 +109,11 @@ def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, s
     return written, whole, rebuilt, torch
 
 
-def _text(model: Model) -> str:
-    """Return the source code that is written for a model."""
-    return network_source(model) if model.network is not None else source(model)
-
-
 def _places(model: Model) -> dict[str, list[dict[str, str]]]:
     """Return for each direction of each layer, by its name, the key of each of its arrays."""
     if model.network is not None:
         return network_keys(model.network)[0]
     return {layer.name: places for layer, places in zip(model.layers, keys(model), strict=True)}
-
-
-def _module(model: Model) -> ModuleType:
-    """Return the module whose source code is written for a model; no text of any file is in it."""
-    if reasons := [reason for layer in model.layers for reason in refusals(layer, WriteOptions(".py"))]:
-        raise Unsupported(f"this version does not write its source code: {'; '.join(reasons)}")
-    module = ModuleType("lstm_convert_written")
-    exec(compile(_text(model), "<written by lstm_convert>", "exec"), module.__dict__)  # noqa: S102 (our own text)
-    return module
 
 
 def _loaded(module: ModuleType, weights: Path) -> Any:
@@ -142,7 +129,7 @@ def _alone(layer: Recurrent, tensors: Mapping[str, Any], places: Sequence[Mappin
     """Return a layer as it is written where it stands alone, with its weights in a state dict, whose keys are given."""
     alone = Model((layer,))
     (part,) = planned(alone).parts
-    made = _module(alone).Model()
+    made = module_of(alone).Model()
     names = zip(keys(alone)[0], places, strict=True)
     made.load_state_dict({key: tensors[old[name]] for new, old in names for name, key in new.items()}, assign=True)
     return part, getattr(made.eval(), part.name)

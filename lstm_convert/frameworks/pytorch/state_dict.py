@@ -85,7 +85,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     contents, notes = parametrised.folded(contents)
     found = {path: (module, _cell_type(contents, module)) for path, module in _modules(contents).items()}
     modules = {path: (module, cell) for path, (module, cell) in found.items() if cell is not None}
-    shortened = _shortened(list(modules))
+    shortened = shortened_paths(list(modules))
     problems: list[str] = []
     layers = [
         layer
@@ -352,7 +352,7 @@ def _cell_type(contents: Contents, module: _Module) -> type[Cell] | None:
     return LSTMCell
 
 
-def _shortened(paths: list[str]) -> dict[str, str]:
+def shortened_paths(paths: Sequence[str]) -> dict[str, str]:
     """Return each path without what only wraps the model: a checkpoint's dicts, DataParallel's and compile's names."""
     split = {path: path.rsplit("/", 1) if "/" in path else ["", path] for path in paths}
     one_dict = len({outer for outer, _ in split.values()}) == 1

@@ -1,0 +1,33 @@
+"""The module that source code of this version is: the text that it writes for a model, and never a file's own."""
+
+from types import ModuleType
+
+from lstm_convert.canonical import Model
+from lstm_convert.errors import Unsupported
+from lstm_convert.export import network_source, source
+from lstm_convert.frameworks import WriteOptions
+from lstm_convert.frameworks.pytorch.source import network_refusals, refusals
+
+
+def module_of(model: Model) -> ModuleType:
+    """Return the module whose source code is written for a model; no text of any file is in it.
+
+    Args:
+        model: of its network, where it has one, else of its layers.
+
+    Raises:
+        Unsupported: it cannot be written out; each reason is listed.
+    """
+    options = WriteOptions(".py")
+    reasons = [reason for layer in model.layers for reason in refusals(layer, options)]
+    reasons += network_refusals(model.network, options) if model.network else []
+    if reasons:
+        raise Unsupported("this version does not write its source code", reasons)
+    module = ModuleType("lstm_convert_written")
+    exec(compile(text_of(model), "<written by lstm_convert>", "exec"), module.__dict__)  # noqa: S102 (our own text)
+    return module
+
+
+def text_of(model: Model) -> str:
+    """Return the source code that is written for a model: for its network, where it has one, else for its layers."""
+    return source(model) if model.network is None else network_source(model)
