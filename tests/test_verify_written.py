@@ -15,7 +15,7 @@ from helpers import FIXTURES
 from test_verify import command
 
 import lstm_convert
-from lstm_convert import Gates, Model, Recurrent, diagnose, verify
+from lstm_convert import Model, Recurrent, diagnose, verify
 from lstm_convert.containers import Contents, Stored, safetensors, source_pair
 from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.frameworks.keras.running import strange_classes
@@ -37,8 +37,8 @@ def wrong(model: Model) -> Model:
     """A model with one gate's input weights doubled."""
     first, *rest = model.layers
     W = np.array(first.forward.W)  # noqa: N806 (as the canonical form has it)
-    W[2] *= 2  # g, which is there even where f is 1 - i
-    return replace(model, layers=(replace(first, forward=replace(first.forward, W=Gates(W))), *rest))
+    W[first.forward.letters.index("g")] *= 2  # which is there even where f is 1 - i
+    return replace(model, layers=(replace(first, forward=first.forward.with_arrays({"W": W})), *rest))
 
 
 def ran(found: Verification, side: str, framework: str) -> bool:
