@@ -16,12 +16,12 @@ if TYPE_CHECKING:
         Input,
         Layer,
         LeftOut,
-        LSTMCell,
         Model,
         Network,
         Origin,
         Provenance,
         Recurrent,
+        RecurrentCell,
         SimpleRNN,
         SimpleRNNCell,
     )
@@ -45,7 +45,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "lstm_convert.canonical": (
-        "GRU", "LSTM", "Activation", "Call", "Cell", "Feed", "GRUCell", "Gates", "Input", "LSTMCell", "Layer",
+        "GRU", "LSTM", "Activation", "Call", "Cell", "Feed", "GRUCell", "Gates", "Input", "Layer", "RecurrentCell",
         "LeftOut", "Model", "Network", "Origin", "Provenance", "Recurrent", "SimpleRNN", "SimpleRNNCell",
     ),
     "lstm_convert.conversion": ("Conversion", "convert", "load", "save"),
@@ -74,7 +74,6 @@ __all__ = [
     "Gates",
     "Input",
     "InvalidFile",
-    "LSTMCell",
     "Layer",
     "LayoutMismatch",
     "LeftOut",
@@ -87,6 +86,7 @@ __all__ = [
     "Proof",
     "Provenance",
     "Recurrent",
+    "RecurrentCell",
     "SimpleRNN",
     "SimpleRNNCell",
     "UnknownFormat",

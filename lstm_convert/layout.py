@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, LSTMCell
+from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, RecurrentCell
 from lstm_convert.errors import Unsupported
 
 # What else the gates' letters are called: Keras and cuDNN say c(ell), TensorFlow 1 says j; of a GRU, Keras says h and
@@ -105,7 +105,7 @@ class Layout:
     states_numbers: bool = False
     key: str = ""
     directions: tuple[str, str] = ("", "")
-    cell: type[Cell] = LSTMCell
+    cell: type[RecurrentCell] = Cell
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class Layout:
             return [slot.name.format(gate=letter) for letter in self.gates for slot in slots]
         return [slot.name for slot in slots]
 
-    def refusals(self, cell: Cell) -> list[str]:
+    def refusals(self, cell: RecurrentCell) -> list[str]:
         """Return why this layout cannot hold a cell exactly, one reason a line; nothing where it can."""
         if not isinstance(cell, self.cell):
             return [f"a cell of the kind {cell.kind}: {self.name} holds the kind {self.cell.kind}"]

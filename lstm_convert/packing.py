@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, GRUCell, LSTMCell
+from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, GRUCell, RecurrentCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.layout import Layout, Slot, canonical_letter
 
@@ -46,7 +46,7 @@ def whereabouts(row: Layout, stored: str, units: int) -> str:
     return ""
 
 
-def unpack(row: Layout, bundle: Bundle) -> Cell:
+def unpack(row: Layout, bundle: Bundle) -> RecurrentCell:
     """Return the canonical cell that a bundle holds, its gates apart and in canonical order.
 
     Args:
@@ -68,7 +68,7 @@ def unpack(row: Layout, bundle: Bundle) -> Cell:
     return row.cell.of(arrays, **_activations(row, bundle), **row.fixed, **settings)
 
 
-def pack(row: Layout, cell: Cell) -> Bundle:
+def pack(row: Layout, cell: RecurrentCell) -> Bundle:
     """Return a cell's arrays and options as a layout has them.
 
     Two biases become one by their sum where the layout has one; one bias goes to the input side where it has two.
@@ -88,7 +88,7 @@ def pack(row: Layout, cell: Cell) -> Bundle:
     return pack_arrays(row, cell)
 
 
-def pack_arrays(row: Layout, cell: Cell) -> Bundle:
+def pack_arrays(row: Layout, cell: RecurrentCell) -> Bundle:
     """Return a cell's arrays as a layout has them, whatever its activations are; `pack` is this with its check."""
     sizes = {**_fixed_sizes(row), "unit": cell.units, "input": cell.inputs}
     sizes |= {"state": cell.outputs, "projection": cell.outputs}
@@ -104,7 +104,7 @@ def pack_arrays(row: Layout, cell: Cell) -> Bundle:
     return Bundle(row.name, {name: arrays[name] for name in names})
 
 
-def options(row: Layout, cell: Cell) -> dict[str, Any]:
+def options(row: Layout, cell: RecurrentCell) -> dict[str, Any]:
     """Return a cell's activations under the layout's own option names, by its own names for them, and its settings.
 
     Raises:
@@ -218,7 +218,7 @@ def _gates_reordered(array: Array, axes: list[str], order: list[int]) -> Array:
     return array if order == sorted(order) else np.take(array, order, axis=axes.index("gate") if "gate" in axes else 0)
 
 
-def rescaled(row: Layout, cell: Cell) -> Cell | None:
+def rescaled(row: Layout, cell: RecurrentCell) -> RecurrentCell | None:
     """Return a cell whose gates compute the same by another hard_sigmoid, the one that a layout has, or None.
 
     clip(a x + d) equals clip(b (a / b) x + d), so the input, recurrent and bias terms of all gates but the candidate,
@@ -230,7 +230,7 @@ def rescaled(row: Layout, cell: Cell) -> Cell | None:
         cell: a cell.
     """
     theirs = row.activations.get("hard_sigmoid")
-    if theirs is None or not isinstance(cell, LSTMCell | GRUCell) or cell.settings().get("gate_clip") is not None:
+    if theirs is None or not isinstance(cell, Cell | GRUCell) or cell.settings().get("gate_clip") is not None:
         return None
     ours = cell.gate
     if ours.name != "hard_sigmoid" or ours == theirs or ours.parameters["offset"] != theirs.parameters["offset"]:
@@ -249,7 +249,7 @@ def rescaled(row: Layout, cell: Cell) -> Cell | None:
     return replace(cell, b=None, b_rec=None, gate=theirs).with_arrays(rounded)
 
 
-def _biases(row: Layout, cell: Cell) -> dict[str, Array]:
+def _biases(row: Layout, cell: RecurrentCell) -> dict[str, Array]:
     """Return the biases as the layout stores them: two, one that is their sum, or none."""
     if cell.b is None and cell.b_rec is None:
         return {}

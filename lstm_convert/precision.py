@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Cell, Layer, Model
+from lstm_convert.canonical import Layer, Model, RecurrentCell
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
 NAMES = ("float16", "bfloat16", "float32", "float64")
@@ -66,7 +66,7 @@ def _cast_layer(layer: Layer, dtype: np.dtype[Any]) -> Layer:
     return replace(layer, arrays={name: _rounded(array, dtype) for name, array in layer.arrays.items()})
 
 
-def _cast_cell(cell: Cell, dtype: np.dtype[Any]) -> Cell:
+def _cast_cell(cell: RecurrentCell, dtype: np.dtype[Any]) -> RecurrentCell:
     return cell.with_arrays({name: _rounded(array, dtype) for name, array in cell.arrays().items()})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.canonical import Cell, GRUCell, LSTMCell, Recurrent, SimpleRNNCell
+from lstm_convert.canonical import Cell, GRUCell, Recurrent, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -81,11 +81,11 @@ def run(
 
 def has_cell_state(layer: Recurrent) -> bool:
     """Return whether a layer's cells keep a cell state c beside h; only an LSTM's do."""
-    return isinstance(layer.forward, LSTMCell)
+    return isinstance(layer.forward, Cell)
 
 
 def run_cell(
-    cell: Cell, x: Float64, h: Float64, c: Float64, counts: Bool | None = None
+    cell: RecurrentCell, x: Float64, h: Float64, c: Float64, counts: Bool | None = None
 ) -> tuple[Float64, Float64, Float64]:
     """Return every step's output, (batch, time, outputs), and the last h and c of one cell that reads steps in order.
 
@@ -115,9 +115,9 @@ def run_cell(
     return steps.transpose(1, 0, 2), h, c
 
 
-def _step_of(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803 (the field's own letter)
+def _step_of(cell: RecurrentCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803 (the field's own letter)
     """Return one step of a cell: from what the input gives each gate, h and c to the new h and c."""
-    if isinstance(cell, LSTMCell):
+    if isinstance(cell, Cell):
         return _lstm_step(cell, U, b_rec)
     if isinstance(cell, GRUCell):
         return _gru_step(cell, U, b_rec)
@@ -127,7 +127,7 @@ def _step_of(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803 (the
     raise Unsupported(f"a cell of the kind {cell.kind} is not known")
 
 
-def _lstm_step(cell: LSTMCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
+def _lstm_step(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
     p_i, p_f, p_o = np.zeros((3, cell.units)) if cell.peephole is None else np.asarray(cell.peephole, np.float64)
 
@@ -158,7 +158,7 @@ def _clipped(x: Float64, bound: float | None) -> Float64:
     return x if bound is None else np.clip(x, -bound, bound)
 
 
-def _projected(cell: LSTMCell, h: Float64) -> Float64:
+def _projected(cell: Cell, h: Float64) -> Float64:
     if cell.projection is None:
         return h
     return _clipped(h @ np.asarray(cell.projection, np.float64).T, cell.projection_clip)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates, GRUCell, LSTMCell, Recurrent, SimpleRNNCell
+from lstm_convert.canonical import LSTM, Activation, Cell, Gates, GRUCell, Recurrent, RecurrentCell, SimpleRNNCell
 from lstm_convert.formats import FORMATS, Format
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.table import KERAS_2
@@ -33,7 +33,7 @@ class Variant:
     refused: str = ""
 
 
-def example(**changes: Any) -> LSTMCell:
+def example(**changes: Any) -> Cell:
     """Return a small cell with random weights, as a variant changes it."""
     random = np.random.default_rng(0)
     outputs = _PROJECTED if "projection" in changes else _UNITS
@@ -42,7 +42,7 @@ def example(**changes: Any) -> LSTMCell:
         "U": Gates(random.normal(size=(4, _UNITS, outputs)) / 4),
         "b": Gates(random.normal(size=(4, _UNITS)) / 4),
     }
-    return LSTMCell(**{**plain, **changes})
+    return Cell(**{**plain, **changes})
 
 
 def _other_cells() -> Iterator[Variant]:
@@ -61,7 +61,7 @@ def _other_cells() -> Iterator[Variant]:
     yield Variant("simple RNN, sigmoid", Recurrent.of("layer", replace(simple, candidate=named("sigmoid"))))
 
 
-def _random(kind: type[Cell]) -> dict[str, NDArray[Any]]:
+def _random(kind: type[RecurrentCell]) -> dict[str, NDArray[Any]]:
     random = np.random.default_rng(0)
     gates = len(kind.letters)
     shapes = {"W": (gates, _UNITS, _INPUTS), "U": (gates, _UNITS, _UNITS), "b": (gates, _UNITS)}

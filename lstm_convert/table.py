@@ -7,7 +7,7 @@ Read a row from left to right: `gates` in stored order, then each array with its
 from dataclasses import replace
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import Activation, Cell, GRUCell, SimpleRNNCell
+from lstm_convert.canonical import Activation, GRUCell, RecurrentCell, SimpleRNNCell
 from lstm_convert.layout import Layout, Slot
 
 # What each generation of Keras means by the name of an activation. hard_sigmoid is clip(slope * x + offset, 0, 1) with
@@ -281,7 +281,7 @@ _COUNTERPARTS = {
 }
 
 
-def counterpart(row: Layout, cell: type[Cell], *, reset_after: bool = True) -> Layout:
+def counterpart(row: Layout, cell: type[RecurrentCell], *, reset_after: bool = True) -> Layout:
     """Return the row for a cell of some kind in the files that have an LSTM as a row says.
 
     Args:

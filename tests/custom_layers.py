@@ -11,7 +11,7 @@ import pytest
 from helpers import Array, assert_same_bits
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Gates, LSTMCell, Model, Recurrent
+from lstm_convert import LSTM, Activation, Cell, Gates, Model, Recurrent, RecurrentCell
 from lstm_convert.reference import Run, run
 from lstm_convert.support import example
 
@@ -60,7 +60,7 @@ COMBINED = [
 ]
 
 
-def cast(cell: LSTMCell, dtype: str) -> LSTMCell:
+def cast(cell: Cell, dtype: str) -> Cell:
     gates = {name: Gates(np.asarray(array).astype(dtype)) for name, array in cell.arrays().items() if array.ndim > 1}
     for name in ("peephole", "projection"):
         if name in gates:
@@ -118,8 +118,8 @@ def assert_computes(model: keras.Model, layer: Recurrent) -> None:
         np.testing.assert_allclose(found, array, rtol=0, atol=TOLERANCE[x.dtype.name])
 
 
-def assert_same(found: Cell, wanted: Cell) -> None:
+def assert_same(found: RecurrentCell, wanted: RecurrentCell) -> None:
     assert_same_bits(found.arrays(), wanted.arrays())
-    for field in fields(LSTMCell):
+    for field in fields(Cell):
         if field.name not in wanted.arrays():
             assert getattr(found, field.name) == getattr(wanted, field.name), field.name

@@ -17,9 +17,9 @@ from lstm_convert.canonical import (
     GRU,
     LSTM,
     Activation,
+    Cell,
     Gates,
     GRUCell,
-    LSTMCell,
     Model,
     Recurrent,
     SimpleRNN,
@@ -34,7 +34,7 @@ HARD = Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})
 COUNTER = itertools.count()
 
 
-def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", **options: Any) -> LSTMCell:
+def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", **options: Any) -> Cell:
     """A cell of random numbers; `projection` is a size, `peephole` whether there is one."""
     random = np.random.default_rng(seed)
     dtype, scale = options.pop("dtype", "float64"), options.pop("scale", 0.5)
@@ -48,7 +48,7 @@ def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", *
     b_rec = Gates(array(4, units)) if bias in ("two", "recurrent") else None
     projection = array(size, units) if size else None
     kernels = Gates(array(4, units, inputs)), Gates(array(4, units, size or units))
-    return LSTMCell(*kernels, b, b_rec, projection, peephole, **options)
+    return Cell(*kernels, b, b_rec, projection, peephole, **options)
 
 
 SAMPLES = {

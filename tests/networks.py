@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from helpers import Array
 
-from lstm_convert import LSTM, Activation, Gates, LSTMCell
+from lstm_convert import LSTM, Activation, Cell, Gates
 from lstm_convert.activations import named
 from lstm_convert.canonical import Call, Feed, Input, Layer, Network
 from lstm_convert.canonical.network import KINDS
@@ -48,9 +48,9 @@ def embedding(name: str, words: int, features: int, **given: Any) -> Layer:
     return layer(name, "embedding", kernel=array(words, features), **given)
 
 
-def cell(inputs: int, units: int, gate: Activation | None = None, dtype: str = "float32") -> LSTMCell:
+def cell(inputs: int, units: int, gate: Activation | None = None, dtype: str = "float32") -> Cell:
     W, U, b = array(4, units, inputs, dtype=dtype), array(4, units, units, dtype=dtype), array(4, units, dtype=dtype)  # noqa: N806 (as the gates are called)
-    plain = LSTMCell(Gates(W), Gates(U), Gates(b))
+    plain = Cell(Gates(W), Gates(U), Gates(b))
     return plain if gate is None else replace(plain, gate=gate)
 
 

@@ -4,16 +4,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell, Model
+from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Model
 from lstm_convert.errors import LayoutMismatch
 
 
-def cell(**changes: Any) -> LSTMCell:
+def cell(**changes: Any) -> Cell:
     shapes: dict[str, Any] = {"W": (4, 5, 3), "U": (4, 5, 5), "b": (4, 5), "b_rec": (4, 5)} | changes
     fields: dict[str, Any] = {name: Gates(np.zeros(shape)) for name, shape in shapes.items() if shape is not None}
     if "projection" in fields:
         fields["projection"] = fields["projection"].array
-    return LSTMCell(**fields)
+    return Cell(**fields)
 
 
 def test_a_gate_is_reached_by_its_letter() -> None:

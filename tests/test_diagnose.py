@@ -15,7 +15,7 @@ from helpers import FIXTURES
 from numpy.typing import NDArray
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Diagnosis, Gates, LSTMCell, Model, cli, diagnose, reference
+from lstm_convert import LSTM, Activation, Cell, Diagnosis, Gates, Model, cli, diagnose, reference
 from lstm_convert.diagnosis import orders
 
 Array = NDArray[Any]
@@ -32,22 +32,22 @@ HARD_3 = Activation("hard_sigmoid", {"slope": 1 / 6, "offset": 0.5})
 NOTHING = 1e-6
 
 
-def with_arrays(cell: LSTMCell, **arrays: Any) -> LSTMCell:
+def with_arrays(cell: Cell, **arrays: Any) -> Cell:
     gated = ("W", "U", "b", "b_rec")
     wrapped: dict[str, Any] = {key: Gates(value) if key in gated else value for key, value in arrays.items()}
     return replace(cell, **wrapped)
 
 
-def everywhere(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
+def everywhere(cell: Cell, change: Callable[[Array], Array]) -> Cell:
     return with_arrays(cell, **{key: change(np.asarray(array)) for key, array in cell.arrays().items()})
 
 
-def gates_everywhere(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
+def gates_everywhere(cell: Cell, change: Callable[[Array], Array]) -> Cell:
     arrays = cell.arrays()
     return with_arrays(cell, **{key: change(arrays[key]) for key in ("W", "U", "b", "b_rec") if key in arrays})
 
 
-def biases(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
+def biases(cell: Cell, change: Callable[[Array], Array]) -> Cell:
     """Change the sum of the biases, and leave it on the input side."""
     zeros = np.zeros((4, cell.units), cell.W.dtype)
     both = [zeros if bias is None else np.asarray(bias) for bias in (cell.b, cell.b_rec)]
@@ -64,7 +64,7 @@ def stored_as(order: str) -> Plant:
     return lambda cell: gates_everywhere(cell, lambda array: array[["ifgo".index(gate) for gate in order]])
 
 
-def chainer(cell: LSTMCell) -> LSTMCell:
+def chainer(cell: Cell) -> Cell:
     """Chainer stores a, i, f, o of the first unit, then those of the second."""
 
     def stored(array: Array) -> Array:
@@ -93,21 +93,21 @@ def from_keras_kernel(array: Array) -> Array:
     return np.stack(np.split(array, 4, axis=1)).transpose(0, 2, 1)
 
 
-def kernel_reshaped(cell: LSTMCell) -> LSTMCell:
+def kernel_reshaped(cell: Cell) -> Cell:
     W = np.asarray(cell.W)  # noqa: N806 (the field's own letter)
     return with_arrays(cell, W=from_torch_weight(keras_kernel(W).reshape(torch_weight(W).shape)))
 
 
-def recurrent_reshaped(cell: LSTMCell) -> LSTMCell:
+def recurrent_reshaped(cell: Cell) -> Cell:
     U = np.asarray(cell.U)  # noqa: N806 (the field's own letter)
     return with_arrays(cell, U=from_keras_kernel(torch_weight(U).reshape(keras_kernel(U).shape)))
 
 
-def recurrent_transposed(cell: LSTMCell) -> LSTMCell:
+def recurrent_transposed(cell: Cell) -> Cell:
     return with_arrays(cell, U=np.asarray(cell.U).transpose(0, 2, 1))
 
 
-def cudnn(cell: LSTMCell) -> LSTMCell:
+def cudnn(cell: Cell) -> Cell:
     """What CuDNNLSTM stores, by the formula of Keras's own converter, taken for an LSTM's."""
 
     def stored(array: Array) -> Array:
@@ -117,15 +117,15 @@ def cudnn(cell: LSTMCell) -> LSTMCell:
     return with_arrays(cell, W=stored(np.asarray(cell.W)), U=stored(np.asarray(cell.U)))
 
 
-def doubled(cell: LSTMCell) -> LSTMCell:
+def doubled(cell: Cell) -> Cell:
     return biases(cell, lambda b: 2 * b)
 
 
-def dropped(cell: LSTMCell) -> LSTMCell:
+def dropped(cell: Cell) -> Cell:
     return replace(cell, b=None, b_rec=None)
 
 
-def misplaced(cell: LSTMCell) -> LSTMCell:
+def misplaced(cell: Cell) -> Cell:
     return biases(cell, lambda b: b[[2, 1, 0, 3]])
 
 
@@ -141,7 +141,7 @@ def rounded(dtype: Any) -> Plant:
     return lambda cell: everywhere(cell, lambda array: array.astype(dtype))
 
 
-def permuted(cell: LSTMCell) -> LSTMCell:
+def permuted(cell: Cell) -> Cell:
     """The same LSTM with its units in another order, some flipped: only for whoever reads its units so."""
     random = np.random.default_rng(5)
     order = np.roll(random.permutation(cell.units), 1)
@@ -213,12 +213,12 @@ def worst(diagnosis: Diagnosis) -> float:
 def random_model(units: int, inputs: int, layers: int, seed: int, *, both: bool = False) -> Model:
     random = np.random.default_rng(seed)
 
-    def cell(width: int) -> LSTMCell:
+    def cell(width: int) -> Cell:
         W, U, b = (  # noqa: N806 (the fields' own letters)
             (random.normal(size=size) * 0.3).astype(np.float32)
             for size in ((4, units, width), (4, units, units), (4, units))
         )
-        return LSTMCell(Gates(W), Gates(U), Gates(b))
+        return Cell(Gates(W), Gates(U), Gates(b))
 
     found, width = [], inputs
     for place in range(layers):
@@ -426,7 +426,7 @@ def test_how_two_biases_share_their_sum_does_not_count(models: dict[str, Model])
     assert diagnose(models["two_layer"], planted(models["two_layer"], [lambda cell: biases(cell, np.copy)])).same
     random = np.random.default_rng(3)
 
-    def shared(cell: LSTMCell) -> LSTMCell:
+    def shared(cell: Cell) -> Cell:
         b = np.asarray(cell.b)
         share = random.normal(size=b.shape).astype(b.dtype)
         return replace(cell, b=Gates(b - share), b_rec=Gates(share))
@@ -438,7 +438,7 @@ def test_weights_scaled_for_keras_3_compute_the_same_hard_sigmoid() -> None:
     right = lstm_convert.load(KERAS_2 / "hard.h5")
     assert right.layers[0].forward.activations()["gate"] == HARD_2
 
-    def scaled(cell: LSTMCell) -> LSTMCell:
+    def scaled(cell: Cell) -> Cell:
         factors = np.array([1.2, 1.2, 1.0, 1.2], np.float32)
         done = gates_everywhere(cell, lambda array: (array.T * factors[:, None].T).T if array.ndim == 1 else
                                 array * factors.reshape(-1, *[1] * (array.ndim - 1)))  # fmt: skip
@@ -483,7 +483,7 @@ def test_another_training_is_not_explained(units: int, inputs: int, seed: int) -
 def test_one_more_step_of_training_is_not_explained(models: dict[str, Model]) -> None:
     random = np.random.default_rng(0)
 
-    def trained(cell: LSTMCell) -> LSTMCell:
+    def trained(cell: Cell) -> Cell:
         return everywhere(cell, lambda array: array * (1 + 1e-3 * random.normal(size=array.shape)).astype(array.dtype))
 
     found = only(diagnose(models["plain"], planted(models["plain"], [trained])))
@@ -493,7 +493,7 @@ def test_one_more_step_of_training_is_not_explained(models: dict[str, Model]) ->
 def test_numbers_in_places_that_no_mistake_explains_are_unrelated(models: dict[str, Model]) -> None:
     random = np.random.default_rng(0)
 
-    def shuffled(cell: LSTMCell) -> LSTMCell:
+    def shuffled(cell: Cell) -> Cell:
         return gates_everywhere(cell, lambda array: random.permuted(array.reshape(4, -1), axis=1).reshape(array.shape))
 
     assert names(diagnose(models["plain"], planted(models["plain"], [shuffled]))) == {"unrelated"}
@@ -567,7 +567,7 @@ def test_every_order_of_gates_has_a_name(order: orders.Order) -> None:
 
 
 def test_gates_swapped_in_one_kernel_alone_are_named(models: dict[str, Model]) -> None:
-    def kernel_only(cell: LSTMCell) -> LSTMCell:
+    def kernel_only(cell: Cell) -> Cell:
         return with_arrays(cell, W=np.asarray(cell.W)[[0, 3, 2, 1]])
 
     found = only(diagnose(models["plain"], planted(models["plain"], [kernel_only])))
@@ -605,7 +605,7 @@ def test_keras_1_list_concatenated() -> None:
     """layouts.md 1: a list in the order i, c, f, o, concatenated as if it were i, f, c, o."""
     right = lstm_convert.load(FIXTURES / "keras-1.2.2/plain.h5")
 
-    def concatenated(cell: LSTMCell) -> LSTMCell:
+    def concatenated(cell: Cell) -> Cell:
         return gates_everywhere(cell, lambda array: np.stack([array[0], array[2], array[1], array[3]]))
 
     found = diagnose(right, planted(right, [concatenated]))
@@ -643,7 +643,7 @@ def test_no_transpose_for_weight_ih() -> None:
 def test_no_transpose_for_a_kernel_as_wide_as_four_gates() -> None:
     right = random_model(3, 12, 1, 0)
 
-    def untransposed(cell: LSTMCell) -> LSTMCell:
+    def untransposed(cell: Cell) -> Cell:
         return with_arrays(cell, W=from_torch_weight(keras_kernel(np.asarray(cell.W))))
 
     found = only(diagnose(right, planted(right, [untransposed])))

@@ -153,11 +153,11 @@ class LSTM(layers.LSTM):  # type: ignore[misc]  # keras is not followed
     """A class of the user's own, which has the name of Keras's and computes something else."""
 
 
-class LSTMCell(layers.LSTMCell):  # type: ignore[misc]
+class Cell(layers.LSTMCell):  # type: ignore[misc]
     """A cell of that kind."""
 
 
-@pytest.mark.parametrize("build", [lambda: LSTM(4), lambda: layers.RNN(LSTMCell(4))])
+@pytest.mark.parametrize("build", [lambda: LSTM(4), lambda: layers.RNN(Cell(4))])
 def test_a_class_of_the_user_s_own_is_not_taken_for_keras_s(build: Callable[[], Any], tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((None, 4)), build()])
     with pytest.raises(Unsupported, match=r"recurrent layers that are not read\n.*test_joints\.LSTM"):

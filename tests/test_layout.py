@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import TANH, Activation, Cell, Gates, GRUCell, LSTMCell, SimpleRNNCell
+from lstm_convert.canonical import TANH, Activation, Cell, Gates, GRUCell, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.layout import Layout, Slot
 from lstm_convert.packing import options, pack, rescaled, unpack, whereabouts
@@ -51,7 +51,7 @@ def numbers(seed: int, dtype: str, shape: tuple[int, ...]) -> Any:
 
 
 @st.composite
-def cells(draw: st.DrawFn, row: Layout) -> tuple[Cell, dict[str, Any]]:
+def cells(draw: st.DrawFn, row: Layout) -> tuple[RecurrentCell, dict[str, Any]]:
     """Draw a cell that a row can hold as it is, and the arrays it was made of."""
     units, inputs, dtype, seed = draw(SIZES), draw(SIZES), draw(DTYPES), draw(st.integers(0, 2**32))
     outputs = draw(SIZES) if row.projection and draw(st.booleans()) else None
@@ -73,7 +73,7 @@ def bundles(draw: st.DrawFn, row: Layout) -> Bundle:
     h, d, dtype, seed = draw(SIZES), draw(SIZES), draw(DTYPES), draw(st.integers(0, 2**32))
     r = draw(SIZES) if row in (PYTORCH, KERAS_EXTENDED) and draw(st.booleans()) else h
     bias = row.name.startswith("keras 1") or draw(st.booleans())
-    g = {LSTMCell: 4, GRUCell: 3, SimpleRNNCell: 1}[row.cell]
+    g = {Cell: 4, GRUCell: 3, SimpleRNNCell: 1}[row.cell]
     shapes: dict[str, tuple[int, ...]]
     if row is KERAS_1:
         shapes = {f"{array}_{gate}": shape for gate in "icfo" for array, shape in zip("WUb", [(d, h), (h, h), (h,)])}  # noqa: B905
@@ -159,7 +159,7 @@ def test_each_gate_lies_where_the_framework_has_it(row: Layout) -> None:
 
 def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientation() -> None:
     kernel = np.arange(4 * 5 * 3).reshape(4, 5, 3)
-    cell = LSTMCell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
+    cell = Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
     arrays = pack(KERAS_CUDNN, cell).arrays
     for stored, gate in zip(np.split(arrays["kernel"], 4, axis=1), kernel, strict=True):
         assert stored.shape == (3, 5)
@@ -172,7 +172,7 @@ def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientati
 def test_any_order_of_gates_is_written_and_read_as_it_says(row: Layout, order: str) -> None:
     """Also those that no row has yet: an order that is not its own inverse shows a permutation applied backwards."""
     other = replace(row, gates=order)
-    cell = LSTMCell(Gates(np.arange(4.0).reshape(4, 1, 1)), Gates(np.ones((4, 1, 1))))
+    cell = Cell(Gates(np.arange(4.0).reshape(4, 1, 1)), Gates(np.ones((4, 1, 1))))
     arrays = pack(other, cell).arrays
     kernels = [array for name, array in arrays.items() if name.startswith(("W_", "kernel", "weight_ih"))]
     assert np.concatenate(kernels, axis=None).tolist() == ["ifco".index(gate) for gate in order]
@@ -202,8 +202,8 @@ def test_where_each_gate_lies_is_said_in_words(row: Layout, stored: str, words: 
     assert whereabouts(row, stored, units=5) == words
 
 
-def cell_of(**changes: Any) -> Cell:
-    return replace(LSTMCell(Gates(np.ones((4, 5, 3))), Gates(np.ones((4, 5, 5)))), **changes)
+def cell_of(**changes: Any) -> RecurrentCell:
+    return replace(Cell(Gates(np.ones((4, 5, 3))), Gates(np.ones((4, 5, 5)))), **changes)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,9 @@ def gru_of(**changes: Any) -> GRUCell:
         (PYTORCH, gru_of(), ["a cell of the kind GRU: pytorch nn.LSTM holds the kind LSTM"]),
     ],
 )
-def test_what_a_layout_of_another_cell_cannot_hold_is_refused_too(row: Layout, cell: Cell, reasons: list[str]) -> None:
+def test_what_a_layout_of_another_cell_cannot_hold_is_refused_too(
+    row: Layout, cell: RecurrentCell, reasons: list[str]
+) -> None:
     assert row.refusals(cell) == reasons
 
 
@@ -393,7 +395,7 @@ def test_a_gru_s_old_hard_sigmoid_is_rescaled_its_two_biases_apart(biases: tuple
 def test_hard_sigmoid_of_old_is_rescaled_but_for_the_candidate() -> None:
     biases = {"b": Gates(np.full((4, 5), 0.5)), "b_rec": Gates(np.full((4, 5), 1.5))}
     cell = rescaled(KERAS_3, cell_of(gate=HARD, peephole=np.ones((3, 5)), **biases))
-    assert isinstance(cell, LSTMCell)
+    assert isinstance(cell, Cell)
     assert cell.peephole is not None
     factors = np.array([1.2, 1.2, 1.0, 1.2])
     assert cell.gate == KERAS_3.activations["hard_sigmoid"]

@@ -27,9 +27,9 @@ from torch import nn
 import lstm_convert
 from lstm_convert import (
     LSTM,
+    Cell,
     Gates,
     InvalidFile,
-    LSTMCell,
     MissingFramework,
     Model,
     Recurrent,
@@ -264,7 +264,7 @@ def test_a_keras_model_without_weights_says_how_to_get_them() -> None:
 
 def by_hand() -> tuple[Model, dict[str, Array]]:
     arrays = {"W": random(4, 5, INPUTS), "U": random(4, 5, 5), "b": random(4, 5)}
-    cell = LSTMCell(Gates(arrays["W"]), Gates(arrays["U"]), Gates(arrays["b"]))
+    cell = Cell(Gates(arrays["W"]), Gates(arrays["U"]), Gates(arrays["b"]))
     return Model((LSTM("lstm", cell),)), arrays
 
 

@@ -43,9 +43,9 @@ from lstm_convert import (
     Cell,
     Gates,
     InvalidFile,
-    LSTMCell,
     Model,
     Recurrent,
+    RecurrentCell,
     UnknownFormat,
     Unsupported,
 )
@@ -343,7 +343,7 @@ MISTAKES: dict[str, Mistake] = {
 }
 
 
-def differs(one: Cell, other: Cell) -> bool:
+def differs(one: RecurrentCell, other: RecurrentCell) -> bool:
     """Whether two cells are set otherwise, so that one must not compute the other's outputs; none is zeros."""
     arrays, others = one.arrays(), other.arrays()
     for name in {*arrays, *others}:
@@ -403,7 +403,7 @@ def test_every_kind_of_file_keeps_the_type_that_is_asked_for(ending: str, dtype:
 def test_a_weight_too_large_for_the_type_is_refused_and_named(tmp_path: Path) -> None:
     W = np.ones((4, 5, 3), np.float32)  # noqa: N806 (the field's own letter)
     W[2, 1, 0] = 1e5
-    model = Model((LSTM("lstm", LSTMCell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
+    model = Model((LSTM("lstm", Cell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
     with pytest.raises(InvalidFile, match="too large for float16") as refused:
         lstm_convert.save(model, tmp_path / "weights.pt", dtype="float16")
     assert refused.value.details == ("lstm (forward) W: the largest number is 1e+05",)

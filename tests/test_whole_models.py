@@ -71,4 +71,4 @@ def in_torch(source: Path, inputs: Sequence[Array]) -> list[Array]:
         return listed(model(*given))
 
 
-PORTED = [path for path in files() if case_of(path).partition("_")[0] not in ("refused",)]
+PORTED = [path for path in files() if case_of(path).partition("_")[0] != "refused"]

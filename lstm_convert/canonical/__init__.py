@@ -9,7 +9,7 @@ from lstm_convert.canonical.cells import (
     Cell,
     Gates,
     GRUCell,
-    LSTMCell,
+    RecurrentCell,
     SimpleRNNCell,
 )
 from lstm_convert.canonical.layers import GRU, LSTM, Origin, Recurrent, SimpleRNN
@@ -30,7 +30,6 @@ __all__ = [
     "GRUCell",
     "Gates",
     "Input",
-    "LSTMCell",
     "Layer",
     "LeftOut",
     "Model",
@@ -38,6 +37,7 @@ __all__ = [
     "Origin",
     "Provenance",
     "Recurrent",
+    "RecurrentCell",
     "SimpleRNN",
     "SimpleRNNCell",
 ]

@@ -143,7 +143,7 @@ TANH = Activation("tanh")
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class RecurrentCell:
     """One recurrent cell of some kind, one direction. G gates, H units, D inputs; R is the width of h.
 
     Args:
@@ -257,7 +257,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class LSTMCell(Cell):
+class Cell(RecurrentCell):
     """One LSTM cell, gates i, f, g, o; P projected units, where R is P.
 
     Args:
@@ -295,7 +295,7 @@ class LSTMCell(Cell):
 
 
 @dataclass(frozen=True, eq=False)
-class GRUCell(Cell):
+class GRUCell(RecurrentCell):
     """One GRU cell, gates z, r, g.
 
     Args:
@@ -313,7 +313,7 @@ class GRUCell(Cell):
 
 
 @dataclass(frozen=True, eq=False)
-class SimpleRNNCell(Cell):
+class SimpleRNNCell(RecurrentCell):
     """One cell of a simple RNN, the candidate g alone.
 
     Args:

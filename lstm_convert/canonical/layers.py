@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from lstm_convert.canonical.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
+from lstm_convert.canonical.cells import Cell, GRUCell, RecurrentCell, SimpleRNNCell
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Recurrent:
     kind: ClassVar[str]
 
     path: str
-    forward: Cell
-    backward: Cell | None = None
+    forward: RecurrentCell
+    backward: RecurrentCell | None = None
     depth: int | None = None
     follows: str | None = None
     starts_from: str | None = None
@@ -61,7 +61,7 @@ class Recurrent:
     origin: Origin | None = None
 
     @staticmethod
-    def of(path: str, forward: Cell, backward: Cell | None = None, **options: Any) -> "Recurrent":
+    def of(path: str, forward: RecurrentCell, backward: RecurrentCell | None = None, **options: Any) -> "Recurrent":
         """Return the layer that some cells make, of their kind.
 
         Args:
@@ -79,11 +79,11 @@ class Recurrent:
         return path if self.depth is None else f"{path}.l{self.depth}"
 
     @property
-    def cells(self) -> dict[str, Cell]:
+    def cells(self) -> dict[str, RecurrentCell]:
         """The cells by direction, forward first."""
         return {"forward": self.forward} | ({"backward": self.backward} if self.backward else {})
 
-    def with_cells(self, cells: Mapping[str, Cell]) -> Self:
+    def with_cells(self, cells: Mapping[str, RecurrentCell]) -> Self:
         """Return the same layer with other cells, by direction."""
         return replace(self, forward=cells["forward"], backward=cells.get("backward"))
 
@@ -92,10 +92,10 @@ class Recurrent:
 class LSTM(Recurrent):
     """One LSTM layer."""
 
-    kind: ClassVar[str] = LSTMCell.kind
+    kind: ClassVar[str] = Cell.kind
 
-    forward: LSTMCell
-    backward: LSTMCell | None = None
+    forward: Cell
+    backward: Cell | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,4 +118,4 @@ class SimpleRNN(Recurrent):
     backward: SimpleRNNCell | None = None
 
 
-_LAYER_OF: Mapping[type[Cell], type[Recurrent]] = {LSTMCell: LSTM, GRUCell: GRU, SimpleRNNCell: SimpleRNN}
+_LAYER_OF: Mapping[type[RecurrentCell], type[Recurrent]] = {Cell: LSTM, GRUCell: GRU, SimpleRNNCell: SimpleRNN}

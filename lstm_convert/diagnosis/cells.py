@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Activation, Cell, LSTMCell, Recurrent
+from lstm_convert.canonical import Activation, Cell, Recurrent, RecurrentCell
 from lstm_convert.diagnosis import bias, kernels, precision
 from lstm_convert.diagnosis.hypotheses import (
     Hypothesis,
@@ -52,7 +52,7 @@ class Explained:
     units: Units | None = None
 
 
-def explained(a: Cell, b: Cell) -> Explained | None:
+def explained(a: RecurrentCell, b: RecurrentCell) -> Explained | None:
     """Return what was done to a right cell to make it another, or None where no known mistakes explain it.
 
     Args:
@@ -69,7 +69,7 @@ def explained(a: Cell, b: Cell) -> Explained | None:
     if before <= tolerance:
         return Explained((), before)
     # The known mistakes are those made with the gates of an LSTM.
-    if not isinstance(a, LSTMCell) or not isinstance(b, LSTMCell):
+    if not isinstance(a, Cell) or not isinstance(b, Cell):
         return None
     right, other = in_float64(a), in_float64(b)
     wanted = _Wanted(right, *results)
@@ -80,19 +80,19 @@ def explained(a: Cell, b: Cell) -> Explained | None:
     return None
 
 
-def comparable(a: Cell, b: Cell) -> bool:
+def comparable(a: RecurrentCell, b: RecurrentCell) -> bool:
     """Return whether two cells differ in their numbers and activations alone."""
     return _facts(a) == _facts(b)
 
 
-def _facts(cell: Cell) -> dict[str, object]:
+def _facts(cell: RecurrentCell) -> dict[str, object]:
     """Return what must be equal for two cells to be comparable, by what it is called."""
     extras = {name: "one" for name in cell.arrays() if name in ("projection", "peephole")}
     sizes = {"inputs": cell.inputs, "units": cell.units, "outputs": cell.outputs}
     return {"kind": cell.kind, **sizes, **cell.settings(), **extras}
 
 
-def difference(a: Cell, b: Cell) -> str:
+def difference(a: RecurrentCell, b: RecurrentCell) -> str:
     """Return in words how two cells differ that no mistake makes each other."""
     if not comparable(a, b):
         ones, others = _facts(a), _facts(b)
@@ -113,7 +113,7 @@ def difference(a: Cell, b: Cell) -> str:
     return f"no known mistake makes one the other; relative to their size, the weights differ: {', '.join(far)}"
 
 
-def distance(a: Cell, b: Cell) -> float:
+def distance(a: RecurrentCell, b: RecurrentCell) -> float:
     """Return the largest difference of any output or state of two cells on the same random sequences."""
     return _apart(_results(a), _results(b))
 
@@ -128,7 +128,7 @@ class _Wanted:
         others: those of the other cell.
     """
 
-    right: LSTMCell
+    right: Cell
     results: tuple[Float64, ...]
     others: tuple[Float64, ...]
 
@@ -142,7 +142,7 @@ class _Wanted:
         """The error that rounding explains."""
         return TOLERANCE * max(1.0, *(float(np.abs(result).max()) for result in self.results))
 
-    def left(self, done: LSTMCell) -> float:
+    def left(self, done: Cell) -> float:
         """Return the error left where a cell is what the right one becomes by mistakes."""
         return _apart(_results(done), self.others)
 
@@ -167,10 +167,10 @@ class _Reading:
 
     before: tuple[Hypothesis, ...] = ()
     after: tuple[Hypothesis, ...] = ()
-    undone: Callable[[LSTMCell], LSTMCell] = lambda cell: cell
+    undone: Callable[[Cell], Cell] = lambda cell: cell
 
 
-def _readings(a: LSTMCell, b: LSTMCell) -> Iterator[_Reading]:
+def _readings(a: Cell, b: Cell) -> Iterator[_Reading]:
     """Yield what may have been done to i, f and o for the sake of an activation; nothing first, if they have the same.
 
     Scaled weights are no mistake where they make one hard_sigmoid compute another, exactly.
@@ -196,7 +196,7 @@ def _scaled(factor: float, before: Activation, after: Activation, name: str) -> 
     yield _Reading(after=(scaling,), undone=gates_scaled(1 / factor, before).make)
 
 
-def _explained_so(wanted: _Wanted, b: LSTMCell, reading: _Reading, lost: Precision) -> Explained | None:
+def _explained_so(wanted: _Wanted, b: Cell, reading: _Reading, lost: Precision) -> Explained | None:
     a = wanted.right
     right, other = made(a, reading.before), reading.undone(b)
     for candidate in kernels.explanations(right, other, lost):
@@ -212,7 +212,7 @@ def _explained_so(wanted: _Wanted, b: LSTMCell, reading: _Reading, lost: Precisi
     return None
 
 
-def _rounding(wanted: _Wanted, done: LSTMCell, lost: Precision) -> tuple[tuple[Hypothesis, ...], float]:
+def _rounding(wanted: _Wanted, done: Cell, lost: Precision) -> tuple[tuple[Hypothesis, ...], float]:
     """Return the rounding of all arrays, in the way that comes nearest, and the error that it leaves."""
     if not lost.name:
         return (), wanted.left(done)
@@ -228,7 +228,7 @@ def _rounding(wanted: _Wanted, done: LSTMCell, lost: Precision) -> tuple[tuple[H
     return nearest
 
 
-def _agree(a: Cell, b: Cell, lost: Precision) -> bool:
+def _agree(a: RecurrentCell, b: RecurrentCell, lost: Precision) -> bool:
     """Return whether all arrays but the biases agree, number by number."""
     ones, others = a.arrays(), b.arrays()
     return all(close(ones[name], others[name], lost) for name in ones if name not in ("b", "b_rec"))
@@ -240,7 +240,7 @@ def _best_first(wanted: _Wanted, hypotheses: tuple[Hypothesis, ...]) -> tuple[Hy
     return tuple(sorted(named, key=wanted.effect, reverse=True)) if len(named) > 1 else tuple(named)
 
 
-def _results(cell: Cell) -> tuple[Float64, ...]:
+def _results(cell: RecurrentCell) -> tuple[Float64, ...]:
     random = np.random.default_rng(SEED)
     x = random.normal(size=(BATCH, STEPS, cell.inputs))
     h0, c0 = random.normal(size=(BATCH, cell.outputs)), random.normal(size=(BATCH, cell.units))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lstm_convert.canonical import Cell, Recurrent
+from lstm_convert.canonical import Recurrent, RecurrentCell
 from lstm_convert.diagnosis import cells
 from lstm_convert.diagnosis.cells import Explained
 from lstm_convert.diagnosis.hypotheses import Units, reading
@@ -133,7 +133,7 @@ def _pairings(right: Recurrent, other: Recurrent) -> list[dict[str, str]]:
     return [{FORWARD: FORWARD}]
 
 
-def _explained(cell: Cell, other: Cell, inputs: Units | None) -> Explained | None:
+def _explained(cell: RecurrentCell, other: RecurrentCell, inputs: Units | None) -> Explained | None:
     if inputs is not None and len(inputs.order) == cell.inputs:
         follows = reading(cell, inputs)
         if found := cells.explained(follows, other):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Cell
+from lstm_convert.canonical import RecurrentCell
 
 Float64 = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ KEPT = Precision("", 2.0**-22, 2.0**-140)
 NARROW = (Precision("bfloat16", 2.0**-8 + 2.0**-11, 2.0**-25), Precision("float16", 2.0**-11, 2.0**-25))
 
 
-def lost(a: Cell, b: Cell, stored: np.dtype[Any]) -> Precision:
+def lost(a: RecurrentCell, b: RecurrentCell, stored: np.dtype[Any]) -> Precision:
     """Return to what the second cell's kernels were rounded, if those of the first were not.
 
     Args:
@@ -86,7 +86,7 @@ def sums_agree(expected: tuple[float, float], found: tuple[float, float], size: 
     )
 
 
-def _fits(cell: Cell, precision: Precision) -> bool:
+def _fits(cell: RecurrentCell, precision: Precision) -> bool:
     kernels = (np.asarray(cell.W), np.asarray(cell.U))
     return all(np.array_equal(_corner(X), precision.rounded(_corner(X))) for X in kernels) and all(
         np.array_equal(X, precision.rounded(X)) for X in kernels

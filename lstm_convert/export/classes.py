@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from lstm_convert.activations import FUNCTIONS
-from lstm_convert.canonical import Activation, Cell, LSTMCell
+from lstm_convert.canonical import Activation, Cell, RecurrentCell
 from lstm_convert.export import other_cells
 from lstm_convert.export.expressions import Call
 from lstm_convert.export.plan import Part, has_bias, nonlinearity, torch_has
@@ -55,11 +55,11 @@ class Classes:
             inner = self._core(part, layer.forward)
         return inner if part.bare else Call(self._around("Around", part), [inner])
 
-    def _core(self, part: Part, cell: Cell) -> Call:
+    def _core(self, part: Part, cell: RecurrentCell) -> Call:
         """Return the call that makes the module of one direction: PyTorch's where that computes it, else a loop."""
         if torch_has(cell) and not part.masked:
             return Call(f"nn.{part.kind}", [*_sizes(cell), "batch_first=True"])
-        if not isinstance(cell, LSTMCell):
+        if not isinstance(cell, Cell):
             return self._other_core(part, cell)
         functions = {
             name: self.function(activation)
@@ -77,7 +77,7 @@ class Classes:
         projection = [] if cell.projection is None else [f"proj_size={cell.outputs}"]
         return Call(name, [str(cell.inputs), str(cell.units), *projection])
 
-    def _other_core(self, part: Part, cell: Cell) -> Call:
+    def _other_core(self, part: Part, cell: RecurrentCell) -> Call:
         """Return the call that makes the loop of a GRU or a simple RNN."""
         functions = {role: self.function(activation) for role, activation in cell.activations().items()}
         facts = other_cells.facts(cell, masked=part.masked, zero_output=part.layer.zero_output_for_mask)
@@ -149,14 +149,14 @@ class Classes:
             unique = f"{name}_{count}" if name in FUNCTIONS else f"{name}{count}"
 
 
-def _sizes(cell: Cell) -> list[str]:
+def _sizes(cell: RecurrentCell) -> list[str]:
     bias = [] if has_bias(cell) else ["bias=False"]
     options = [f"proj_size={cell.outputs}"] if "projection" in cell.arrays() else []
     options += ['nonlinearity="relu"'] if nonlinearity(cell) == "relu" else []
     return [str(cell.inputs), str(cell.units), *bias, *options]
 
 
-def _facts(part: Part, cell: LSTMCell) -> set[str]:
+def _facts(part: Part, cell: Cell) -> set[str]:
     facts = {
         "masked": part.masked,
         "zero_output": part.layer.zero_output_for_mask,
@@ -171,7 +171,7 @@ def _facts(part: Part, cell: LSTMCell) -> set[str]:
     return {fact for fact, holds in facts.items() if holds}
 
 
-def _core_name(part: Part, cell: LSTMCell) -> str:
+def _core_name(part: Part, cell: Cell) -> str:
     """Return a name that says what sets a cell apart from nn.LSTM's."""
     usual = {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}
     unusual = [getattr(cell, role).name for role, name in usual.items() if getattr(cell, role).name != name]
@@ -187,13 +187,13 @@ def _core_name(part: Part, cell: LSTMCell) -> str:
     return ("".join(words) if len(words) <= _MOST_WORDS else "Custom") + "LSTM"
 
 
-def _summary(part: Part, cell: LSTMCell) -> str:
+def _summary(part: Part, cell: Cell) -> str:
     usual = (cell.gate.name, cell.candidate.name, cell.output.name) == ("sigmoid", "tanh", "tanh")
     what = "that skips masked steps" if part.masked else "" if usual else "with activations that nn.LSTM lacks"
     return f"An LSTM {what}" if what else "An LSTM with more to its cell than nn.LSTM has"
 
 
-def _equations(cell: LSTMCell, functions: Mapping[str, str]) -> Iterator[str]:
+def _equations(cell: Cell, functions: Mapping[str, str]) -> Iterator[str]:
     """Yield the equations of one step of a cell, a line each."""
     names = {role: function.rpartition(".")[2] for role, function in functions.items()}
 

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from lstm_convert.canonical import Cell, GRUCell
+from lstm_convert.canonical import GRUCell, RecurrentCell
 from lstm_convert.export.plan import KIND_NAMES, has_bias
 
 _USUAL = {"gate": "sigmoid", "candidate": "tanh"}
 
 
-def name(cell: Cell, *, masked: bool) -> str:
+def name(cell: RecurrentCell, *, masked: bool) -> str:
     """Return a name that says what sets a cell apart from nn.GRU's or nn.RNN's."""
     words = ["Masked"] * masked + ["ResetBefore"] * _reset_before(cell)
     unusual = [activation.name for role, activation in cell.activations().items() if activation.name != _USUAL[role]]
@@ -17,7 +17,7 @@ def name(cell: Cell, *, masked: bool) -> str:
     return "".join(words) + KIND_NAMES[cell.kind]
 
 
-def facts(cell: Cell, *, masked: bool, zero_output: bool) -> set[str]:
+def facts(cell: RecurrentCell, *, masked: bool, zero_output: bool) -> set[str]:
     """Return what is true of a cell, by the words of the templates."""
     found = {
         "masked": masked,
@@ -28,7 +28,7 @@ def facts(cell: Cell, *, masked: bool, zero_output: bool) -> set[str]:
     return {fact for fact, holds in found.items() if holds}
 
 
-def summary(cell: Cell, *, masked: bool) -> str:
+def summary(cell: RecurrentCell, *, masked: bool) -> str:
     """Return the first line of its class's docstring, without the full stop."""
     article = "A GRU" if isinstance(cell, GRUCell) else "A simple RNN"
     if masked:
@@ -39,7 +39,7 @@ def summary(cell: Cell, *, masked: bool) -> str:
     )  # fmt: skip
 
 
-def equations(cell: Cell, functions: Mapping[str, str]) -> Iterator[str]:
+def equations(cell: RecurrentCell, functions: Mapping[str, str]) -> Iterator[str]:
     """Yield the equations of one step of a cell, a line each.
 
     Args:
@@ -62,5 +62,5 @@ def equations(cell: Cell, functions: Mapping[str, str]) -> Iterator[str]:
     yield "h = (1 - z) * n + z * h"
 
 
-def _reset_before(cell: Cell) -> bool:
+def _reset_before(cell: RecurrentCell) -> bool:
     return isinstance(cell, GRUCell) and not cell.reset_after

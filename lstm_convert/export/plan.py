@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, LSTMCell, Model, Recurrent, SimpleRNNCell
+from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, Model, Recurrent, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 from lstm_convert.export.names import attributes
 
 # What PyTorch calls the kinds of cells.
-KIND_NAMES = {LSTMCell.kind: "LSTM", GRUCell.kind: "GRU", SimpleRNNCell.kind: "RNN"}
+KIND_NAMES = {Cell.kind: "LSTM", GRUCell.kind: "GRU", SimpleRNNCell.kind: "RNN"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Part:
     @property
     def two_states(self) -> bool:
         """Whether the layer has a state c beside h."""
-        return isinstance(self.layer.forward, LSTMCell)
+        return isinstance(self.layer.forward, Cell)
 
     @cached_property
     def together(self) -> bool:
@@ -132,11 +132,11 @@ def planned(model: Model) -> Plan:
     )
 
 
-def torch_has(cell: Cell) -> bool:
+def torch_has(cell: RecurrentCell) -> bool:
     """Return whether nn.LSTM, nn.GRU or nn.RNN computes a cell."""
     if isinstance(cell, GRUCell):
         return cell.reset_after and (cell.gate, cell.candidate) == (SIGMOID, TANH)
-    if not isinstance(cell, LSTMCell):
+    if not isinstance(cell, Cell):
         return nonlinearity(cell) in ("tanh", "relu")
     usual = (cell.gate, cell.candidate, cell.output) == (SIGMOID, TANH, TANH)
     clips = (cell.gate_clip, cell.cell_clip, cell.projection_clip)
@@ -145,12 +145,12 @@ def torch_has(cell: Cell) -> bool:
     return usual and narrower and not extras
 
 
-def nonlinearity(cell: Cell) -> str:
+def nonlinearity(cell: RecurrentCell) -> str:
     """Return the activation of a simple RNN; nothing of another cell, whose activations no argument names."""
     return cell.candidate.name if isinstance(cell, SimpleRNNCell) else ""
 
 
-def has_bias(cell: Cell) -> bool:
+def has_bias(cell: RecurrentCell) -> bool:
     """Return whether a cell has a bias on either side."""
     return cell.b is not None or cell.b_rec is not None
 

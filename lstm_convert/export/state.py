@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import Array, Cell, Model
+from lstm_convert.canonical import Array, Model, RecurrentCell
 from lstm_convert.export.plan import planned
 from lstm_convert.packing import pack_arrays, unpack
 from lstm_convert.table import PYTORCH, counterpart
@@ -42,7 +42,7 @@ def keys(model: Model) -> list[list[dict[str, str]]]:
     ]
 
 
-def arrays_of(kind: type[Cell], arrays: Mapping[str, Array]) -> dict[str, Array]:
+def arrays_of(kind: type[RecurrentCell], arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the canonical arrays that those of one direction are, by the names of a cell's fields.
 
     Args:
@@ -58,7 +58,7 @@ def arrays_of(kind: type[Cell], arrays: Mapping[str, Array]) -> dict[str, Array]
     return {**unpack(row, Bundle(row.name, own)).arrays(), **extra}
 
 
-def weights_of(cell: Cell) -> dict[str, Array]:
+def weights_of(cell: RecurrentCell) -> dict[str, Array]:
     """Return the arrays of a cell by the names of PyTorch's module, `weight_ih` and so on, and `peephole`."""
     arrays = dict(pack_arrays(counterpart(PYTORCH, type(cell)), cell).arrays)
     return arrays | {name: array for name, array in cell.arrays().items() if name == _PEEPHOLE}

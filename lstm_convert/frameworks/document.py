@@ -10,16 +10,16 @@ from lstm_convert.canonical import (
     Cell,
     GRUCell,
     LeftOut,
-    LSTMCell,
     Model,
     Origin,
     Provenance,
     Recurrent,
+    RecurrentCell,
     SimpleRNNCell,
 )
 from lstm_convert.errors import InvalidFile
 
-_CELLS: Mapping[str, type[Cell]] = {cell.kind: cell for cell in (LSTMCell, GRUCell, SimpleRNNCell)}
+_CELLS: Mapping[str, type[RecurrentCell]] = {cell.kind: cell for cell in (Cell, GRUCell, SimpleRNNCell)}
 _WIRING = tuple(field.name for field in fields(Recurrent) if field.name not in ("forward", "backward", "origin"))
 
 
@@ -72,7 +72,7 @@ def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Mode
     )
 
 
-def layer_of(said: Mapping[str, Any], cells: Mapping[str, Cell]) -> Recurrent:
+def layer_of(said: Mapping[str, Any], cells: Mapping[str, RecurrentCell]) -> Recurrent:
     """Return the layer that a document and its cells make, by direction.
 
     Raises:
@@ -87,16 +87,16 @@ def layer_of(said: Mapping[str, Any], cells: Mapping[str, Cell]) -> Recurrent:
     )
 
 
-def cell_type(said: Mapping[str, Any]) -> type[Cell]:
+def cell_type(said: Mapping[str, Any]) -> type[RecurrentCell]:
     """Return the kind of a layer's cells; the first files that were written knew LSTMs alone, and do not say it.
 
     Raises:
         KeyError, TypeError: as `model_of`.
     """
-    return _CELLS[said.get("kind", LSTMCell.kind)]
+    return _CELLS[said.get("kind", Cell.kind)]
 
 
-def cell_options(kind: type[Cell], said: Mapping[str, Any]) -> dict[str, Any]:
+def cell_options(kind: type[RecurrentCell], said: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a cell that are no arrays.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import Cell, LSTMCell, Model, Recurrent
+from lstm_convert.canonical import Cell, Model, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
@@ -95,7 +95,7 @@ def _text(contents: Contents) -> str:
     return str(contents.document("lstm_convert") or contents.document("__metadata__") or "")
 
 
-def _tensors(cell: Cell) -> Iterator[tuple[str, Any]]:
+def _tensors(cell: RecurrentCell) -> Iterator[tuple[str, Any]]:
     gates = _gates_of(type(cell))
     for name, array in cell.arrays().items():
         if name in gates:
@@ -104,9 +104,9 @@ def _tensors(cell: Cell) -> Iterator[tuple[str, Any]]:
             yield name, array
 
 
-def _gates_of(kind: type[Cell]) -> dict[str, str]:
+def _gates_of(kind: type[RecurrentCell]) -> dict[str, str]:
     """Return the arrays of a kind of cell that are stored gate by gate, and the gates they have."""
-    return {**dict.fromkeys(_ARRAYS, kind.letters), **({"peephole": "ifo"} if kind is LSTMCell else {})}
+    return {**dict.fromkeys(_ARRAYS, kind.letters), **({"peephole": "ifo"} if kind is Cell else {})}
 
 
 def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> Recurrent:
@@ -117,7 +117,7 @@ def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> Recurrent:
     return document.layer_of(said, cells)
 
 
-def _cell(contents: Contents, prefix: str, kind: type[Cell], said: Mapping[str, Any]) -> Cell:
+def _cell(contents: Contents, prefix: str, kind: type[RecurrentCell], said: Mapping[str, Any]) -> RecurrentCell:
     keys = {what: [f"{prefix}.{what}_{gate}" for gate in gates] for what, gates in _gates_of(kind).items()}
     present = {
         what: parts for what, parts in keys.items() if what in "WU" or any(key in contents.arrays for key in parts)

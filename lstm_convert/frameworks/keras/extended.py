@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from lstm_convert.activations import named
-from lstm_convert.canonical import LSTM, Activation, LSTMCell, Recurrent
+from lstm_convert.canonical import LSTM, Activation, Cell, Recurrent
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.architecture import EXTENDED
 from lstm_convert.layout import Layout
@@ -47,7 +47,7 @@ def keras_row(layer: Recurrent) -> Layout:
     return counterpart(KERAS_3, type(layer.forward), reset_after=reset_after)
 
 
-def cell_document(cell: LSTMCell, name: str) -> dict[str, Any]:
+def cell_document(cell: Cell, name: str) -> dict[str, Any]:
     """Return a cell as an architecture states it.
 
     Args:

@@ -11,7 +11,7 @@ keras/src/models/functional.py
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lstm_convert.canonical import Cell, GRUCell, LSTMCell, Recurrent
+from lstm_convert.canonical import Cell, GRUCell, Recurrent, RecurrentCell
 from lstm_convert.frameworks.keras import extended
 from lstm_convert.frameworks.keras.architecture import snake_case
 from lstm_convert.packing import options as activation_options
@@ -135,9 +135,9 @@ def _states(layer: Recurrent) -> Iterator[list[Any]]:
         yield from ([layer.name, 0, _sequences(layer) + number] for number in range(count))
 
 
-def state_sizes(cell: Cell) -> tuple[int, ...]:
+def state_sizes(cell: RecurrentCell) -> tuple[int, ...]:
     """Return the sizes of a cell's states, h and, where it has one, c."""
-    return (cell.outputs, cell.units) if isinstance(cell, LSTMCell) else (cell.outputs,)
+    return (cell.outputs, cell.units) if isinstance(cell, Cell) else (cell.outputs,)
 
 
 def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:
@@ -153,7 +153,7 @@ def _batch(layer: Recurrent) -> int | None:
     return layer.batch_size if layer.stateful else None
 
 
-def _dtype(cell: Cell) -> str:
+def _dtype(cell: RecurrentCell) -> str:
     return cell.W.dtype.name
 
 
@@ -194,7 +194,7 @@ def recurrent_config(layer: Recurrent) -> dict[str, Any]:
     }
 
 
-def _layer_config(layer: Recurrent, cell: Cell, name: str, *, go_backwards: bool) -> dict[str, Any]:
+def _layer_config(layer: Recurrent, cell: RecurrentCell, name: str, *, go_backwards: bool) -> dict[str, Any]:
     return {
         "name": name,
         "dtype": _dtype(cell),
@@ -207,9 +207,9 @@ def _layer_config(layer: Recurrent, cell: Cell, name: str, *, go_backwards: bool
     }
 
 
-def _cell_config(layer: Recurrent, cell: Cell) -> dict[str, Any]:
+def _cell_config(layer: Recurrent, cell: RecurrentCell) -> dict[str, Any]:
     """Return what a layer of one direction says of its cell."""
-    if isinstance(cell, LSTMCell) and direction_class(layer) == "RNN":
+    if isinstance(cell, Cell) and direction_class(layer) == "RNN":
         return {"cell": extended.cell_document(cell, "cell")}
     return {
         "units": cell.units,

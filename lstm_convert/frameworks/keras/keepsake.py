@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import Cell, Origin, Recurrent
+from lstm_convert.canonical import Origin, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.located import array_of
@@ -112,7 +112,7 @@ def _restored(contents: Contents, layer: Recurrent, place: dict[str, Any] | None
     return replace(layer.with_cells(cells), path=str(place["path"]), depth=depth, origin=origin)
 
 
-def _with_biases(contents: Contents, group: str, cell: Cell) -> Cell:
+def _with_biases(contents: Contents, group: str, cell: RecurrentCell) -> RecurrentCell:
     stored = {name: contents.arrays.get(f"{group}/{name}") for name in ("b", "b_rec")}
     biases = {name: array_of(array) for name, array in stored.items() if array is not None}
     if not biases or cell.b is None:

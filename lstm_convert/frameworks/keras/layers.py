@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, LSTMCell, Origin, Recurrent, SimpleRNNCell
+from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, Origin, Recurrent, RecurrentCell, SimpleRNNCell
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks import ReadOptions
@@ -18,10 +18,10 @@ from lstm_convert.layout import Layout
 from lstm_convert.packing import unpack
 from lstm_convert.table import KERAS_3, KERAS_CUDNN, KERAS_EXTENDED, counterpart
 
-CELLS: Mapping[str, type[Cell]] = {
-    "LSTM": LSTMCell,
-    "CuDNNLSTM": LSTMCell,
-    EXTENDED: LSTMCell,
+CELLS: Mapping[str, type[RecurrentCell]] = {
+    "LSTM": Cell,
+    "CuDNNLSTM": Cell,
+    EXTENDED: Cell,
     "GRU": GRUCell,
     "CuDNNGRU": GRUCell,
     "SimpleRNN": SimpleRNNCell,
@@ -173,9 +173,9 @@ def version_numbers(version: str) -> tuple[int, int]:
     return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
-def _cells(source: Source, layer: LocatedLayer) -> list[tuple[Cell, Bundle]]:
+def _cells(source: Source, layer: LocatedLayer) -> list[tuple[RecurrentCell, Bundle]]:
     """Return a layer's cells; raise one error for all that is wrong with any of them."""
-    cells: list[tuple[Cell, Bundle]] = []
+    cells: list[tuple[RecurrentCell, Bundle]] = []
     problems: list[str] = []
     for spec, located in zip(layer.spec.cells, layer.cells, strict=True):
         try:
@@ -272,7 +272,7 @@ def _reset_after(source: Source, spec: CellSpec, located: LocatedCell) -> bool:
     return bias is not None and len(bias.shape) == 2  # noqa: PLR2004 (a row for each side)
 
 
-def _cell(source: Source, spec: CellSpec, located: LocatedCell) -> tuple[Cell, Bundle]:
+def _cell(source: Source, spec: CellSpec, located: LocatedCell) -> tuple[RecurrentCell, Bundle]:
     arrays = {
         name: array_of(source.contents.arrays[key])
         for name, key in located.keys.items()

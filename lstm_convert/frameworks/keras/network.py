@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import Call, Feed, Layer, LSTMCell, Network, Recurrent
+from lstm_convert.canonical import Call, Cell, Feed, Layer, Network, Recurrent
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
@@ -227,7 +227,7 @@ def _output_count(layer: Recurrent) -> int:
 
 def _state_count(layer: Recurrent) -> int:
     """Return how many states a recurrent layer has: h of each direction, and the c that only an LSTM has."""
-    return sum(1 + isinstance(cell, LSTMCell) for cell in layer.cells.values())
+    return sum(1 + isinstance(cell, Cell) for cell in layer.cells.values())
 
 
 def _all_reads(call: WiredCall) -> Iterator[Value]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Cell, LSTMCell, Model, Recurrent
+from lstm_convert.canonical import Cell, Model, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.frameworks import WriteOptions
@@ -300,9 +300,9 @@ def _rebuilt(keras: Any, layer: Recurrent, *, return_sequences: bool, custom_lay
     return made
 
 
-def _one_direction(keras: Any, row: Layout, cell: Cell, **settings: Any) -> Any:
+def _one_direction(keras: Any, row: Layout, cell: RecurrentCell, **settings: Any) -> Any:
     settings["dtype"] = cell.W.dtype.name
-    if isinstance(cell, LSTMCell) and row is KERAS_EXTENDED:
+    if isinstance(cell, Cell) and row is KERAS_EXTENDED:
         config = extended.cell_document(cell, "cell")["config"]
         return keras.layers.RNN(_class_of_ours().from_config(config), **settings)
     has_bias = cell.b is not None or cell.b_rec is not None
@@ -341,7 +341,7 @@ class _Run:
 
     @property
     def _has_c(self) -> bool:
-        return isinstance(self._layer.forward, LSTMCell)
+        return isinstance(self._layer.forward, Cell)
 
 
 def _tensor(keras: Any, array: Array) -> Any:

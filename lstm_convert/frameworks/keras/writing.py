@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstm_convert.canonical import Cell, GRUCell, Model, Recurrent
+from lstm_convert.canonical import GRUCell, Model, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks import WriteOptions, renamed
@@ -196,6 +196,6 @@ def _constructor(layer: Recurrent) -> str:
     return f"{layer.kind}({layer.forward.units}" + ", reset_after=False" * before
 
 
-def _arrays(layer: Recurrent, cell: Cell) -> dict[str, Stored]:
+def _arrays(layer: Recurrent, cell: RecurrentCell) -> dict[str, Stored]:
     arrays = pack_arrays(extended.row_of(layer), cell).arrays
     return {name: Stored.of(np.ascontiguousarray(array)) for name, array in arrays.items()}

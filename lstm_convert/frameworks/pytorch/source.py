@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Array, Cell, Model, Network, Recurrent
+from lstm_convert.canonical import LSTM, Array, Model, Network, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
 from lstm_convert.export import (
@@ -161,7 +161,7 @@ def _layer(contents: Contents, said: Mapping[str, Any]) -> Recurrent:
     return document.layer_of(said, cells)
 
 
-def _cell(contents: Contents, kind: type[Cell], said: Mapping[str, Any]) -> Cell:
+def _cell(contents: Contents, kind: type[RecurrentCell], said: Mapping[str, Any]) -> RecurrentCell:
     if missing := [key for key in said["keys"].values() if key not in contents.arrays]:
         raise LayoutMismatch("weights are missing", [f"{key}: found nothing" for key in missing])
     arrays = {name: _array(contents, key) for name, key in said["keys"].items()}

@@ -20,12 +20,12 @@ from lstm_convert.canonical import (
     Cell,
     GRUCell,
     LeftOut,
-    LSTMCell,
     Model,
     Network,
     Origin,
     Provenance,
     Recurrent,
+    RecurrentCell,
     SimpleRNN,
     SimpleRNNCell,
 )
@@ -47,7 +47,7 @@ _MOST_LISTED = 10
 # What the user may take over by its name: hard_sigmoid gates.
 _USUAL = {"gate": SIGMOID}
 # The kind of a cell by its gates' units side by side, which are the rows of its weights.
-_CELL_OF: Mapping[int, type[Cell]] = {len(cell.letters): cell for cell in (LSTMCell, GRUCell, SimpleRNNCell)}
+_CELL_OF: Mapping[int, type[RecurrentCell]] = {len(cell.letters): cell for cell in (Cell, GRUCell, SimpleRNNCell)}
 
 
 @dataclass
@@ -142,7 +142,7 @@ def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:
             yield f"{layer.name}: {reason}" + _allowable(what, True)
 
 
-def _name_of(cell: Cell, role: str) -> str:
+def _name_of(cell: RecurrentCell, role: str) -> str:
     activation = cell.activations().get(role)
     return activation.name if activation else ""
 
@@ -261,7 +261,7 @@ def settings(module: Sequence[Recurrent]) -> dict[str, Any]:
     return sizes | {name: value for name, (value, default) in chosen.items() if value != default}
 
 
-def _nonlinearity(cell: Cell) -> str:
+def _nonlinearity(cell: RecurrentCell) -> str:
     return cell.candidate.name if isinstance(cell, SimpleRNNCell) else TANH.name
 
 
@@ -301,7 +301,7 @@ def _same_size(below: Recurrent, above: Recurrent) -> bool:
     return signature[0] == signature[1] and above.forward.inputs == len(below.cells) * below.forward.outputs
 
 
-def _signature(cell: Cell) -> tuple[Any, ...]:
+def _signature(cell: RecurrentCell) -> tuple[Any, ...]:
     without_bias = cell.b is None and cell.b_rec is None
     return cell.kind, cell.units, cell.outputs, cell.W.dtype, without_bias, _nonlinearity(cell)
 
@@ -341,15 +341,15 @@ def _modules(contents: Contents) -> dict[str, _Module]:
     return modules
 
 
-def _cell_type(contents: Contents, module: _Module) -> type[Cell] | None:
+def _cell_type(contents: Contents, module: _Module) -> type[RecurrentCell] | None:
     """Return which kind of cell some arrays are by the shape of the recurrent weights; an LSTM's if that is missing."""
     for cell in module.cells.values():
         if "weight_hr" in cell:
-            return LSTMCell
+            return Cell
         shape = contents.arrays[cell["weight_hh"]].shape if "weight_hh" in cell else ()
         if len(shape) == 2 and shape[1] and shape[0] % shape[1] == 0:  # noqa: PLR2004 (a matrix)
             return _CELL_OF.get(shape[0] // shape[1])
-    return LSTMCell
+    return Cell
 
 
 def shortened_paths(paths: Sequence[str]) -> dict[str, str]:
@@ -366,7 +366,7 @@ def shortened_paths(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _layers(
-    contents: Contents, path: str, module: _Module, kind: type[Cell], problems: list[str]
+    contents: Contents, path: str, module: _Module, kind: type[RecurrentCell], problems: list[str]
 ) -> Iterator[Recurrent]:
     depths = module.depths
     expected = [None] if depths[0] is None else list(range(len(depths)))
@@ -396,7 +396,7 @@ def _layers(
             yield layer
 
 
-def _cell(contents: Contents, row: Layout, keys: Mapping[str, str], problems: list[str]) -> Cell | None:
+def _cell(contents: Contents, row: Layout, keys: Mapping[str, str], problems: list[str]) -> RecurrentCell | None:
     arrays: dict[str, Any] = {name: contents.arrays[key].read() for name, key in keys.items()}
     name, key = next(iter(keys.items()))
     before, _, after = key.rpartition(name)
