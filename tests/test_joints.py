@@ -158,9 +158,7 @@ class Cell(layers.LSTMCell):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("build", "own"), [(lambda: LSTM(4), "LSTM"), (lambda: layers.RNN(Cell(4)), "Cell in RNN")])
-def test_a_class_of_the_user_s_own_is_not_taken_for_keras_s(
-    build: Callable[[], Any], own: str, tmp_path: Path
-) -> None:
+def test_a_class_of_the_user_s_own_is_not_taken_for_keras_s(build: Callable[[], Any], own: str, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((None, 4)), build()])
     with pytest.raises(Unsupported, match=rf"recurrent layers that are not read\n.*test_joints\.{own}"):
         lstm_convert.load(saved(model, tmp_path, ".keras"))
