@@ -107,11 +107,15 @@ def converted(
     path: Path, target: Path, recorded: tuple[Arrays, Arrays] | None, run: Callable[[Path, Arrays], Any]
 ) -> Outcome:
     """Return what a file becomes."""
-    config = path.with_name(path.name.replace("_weights.h5", "_config.json"))
+    beside = path.with_name(path.name.replace("_weights.h5", "_config.json"))
+    config = beside if beside != path and beside.exists() else None
     try:
-        lstm_convert.convert(path, target, config=config if config != path and config.exists() else None)
+        tells_network = lstm_convert.load(path, config=config).network is not None
+        lstm_convert.convert(path, target, config=config)
     except LstmConvertError as error:
-        return Outcome(None, f"refused: {error.what.rpartition(': ')[2]}")
+        return Outcome(None, f"refused: {error.what.rpartition(': ')[2]:.60}")
+    if not tells_network:
+        return Outcome(None, "its recurrent layers alone: it tells no more")
     return compared(run(target, recorded[0]), recorded) if recorded else Outcome(None, "converts")
 
 
