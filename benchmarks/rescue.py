@@ -63,7 +63,7 @@ def main() -> None:
         for line in (columns, *rows):
             print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     for number, column in enumerate(columns[1:], start=1):
-        same = sum(row[number].replace("e-", "").isdigit() for row in rows)
+        same = sum(row[number][:1].isdigit() for row in rows)
         wrong = sum(row[number].startswith("WRONG") for row in rows)
         print(f"{column}: {same} of {len(rows)} as recorded, {wrong} silently wrong")
 
