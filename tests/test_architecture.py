@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
     "verification": ["canonical", "comparison", "errors", "proofs", "rounding", "sequences", "sides"],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
+    "analysis": ["activations", "analysis", "canonical", "errors"],
     "answers": ["canonical", "conversion", "diagnosis", "packing", "table"],
     "__main__": ["cli"],
     PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
