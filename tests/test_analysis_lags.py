@@ -38,12 +38,22 @@ def test_a_delay_of_five_steps_at_lag_five() -> None:
 def test_a_leaky_integrator_swaps_as_its_closed_form() -> None:
     """An average of decay a has a share of a^2k at lag k and beyond, less what a sequence this short has not."""
     a, steps = 0.8, 20
-    curve = history_swap(Replay.of(leaky(5.0), uniform(2000, steps)), np.random.default_rng(12), draws=4).band
+    curve = history_swap(Replay.of(leaky(5.0), uniform(2000, steps)), np.random.default_rng(12)).band
     lags = np.arange(steps + 1)
     wanted = (a ** (2 * lags) - a ** (2 * steps)) / (1 - a ** (2 * steps))
-    np.testing.assert_allclose(curve.value[:, 0], wanted, atol=0.03)
-    assert ((curve.low[:, 0] <= wanted + 1e-9) & (wanted - 1e-9 <= curve.high[:, 0])).mean() > 0.8
+    np.testing.assert_allclose(curve.value[:, 0], wanted, atol=0.05)
     assert (np.diff(curve.value[:, 0]) <= (curve.high - curve.low)[1:, 0] + 1e-12).all()
+
+
+def test_the_band_holds_the_truth_about_as_often_as_it_says() -> None:
+    a, steps = 0.8, 6
+    wanted = (a ** (2 * np.arange(steps)) - a ** (2 * steps)) / (1 - a ** (2 * steps))
+    hits = []
+    for seed in range(60):
+        chance = np.random.default_rng(seed)
+        band = history_swap(Replay.of(leaky(5.0), chance.uniform(-1, 1, (150, steps, 1))), chance).band
+        hits.append((band.low[:steps, 0] <= wanted) & (wanted <= band.high[:steps, 0]))
+    assert 0.9 <= np.mean(hits) < 0.99
 
 
 def test_each_lag_of_a_linear_model_has_its_share_of_the_variance() -> None:
@@ -83,7 +93,7 @@ def test_a_replay_is_a_run_of_the_spliced_sequences(both: bool) -> None:  # noqa
     ))  # fmt: skip
     x = rng().normal(size=(5, 9, 2))
     replay = Replay.of(stack, x)
-    others = partners(5, rng())
+    others = partners(rng().permutation(5))
     assert sorted(others) == list(range(5))
     assert (others != np.arange(5)).all()
     for time in (0, 4, 9):

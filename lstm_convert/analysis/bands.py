@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.replay import by_output
+from lstm_convert.analysis.replay import Indices, by_output
 
 Float64 = NDArray[np.float64]
 
@@ -22,22 +22,23 @@ class Band(NamedTuple):
     high: Float64
 
 
-def shares(squares: Float64, y: Float64, rng: np.random.Generator, draws: int = DRAWS) -> Band:
+def shares(squares: Float64, y: Float64, rng: np.random.Generator, order: Indices | None = None) -> Band:
     """Return the mean of some squares as a share of the outputs' variance, with its band.
 
-    The band is the middle 95 % of what other draws of as many sequences give, variance and all. An output that does not
-    vary has no shares: they are NaN.
+    The band is the middle 95 % of what other draws of as many sequences give, variance and all. Where sequences lend
+    each other their past, neighbours in `order` share one, so whole blocks of neighbours are drawn: single ones would
+    make the band too narrow. An output that does not vary has no shares: they are NaN.
 
     Args:
         squares: of each sequence, (batch, rows, outputs).
         y: the outputs, (batch, outputs).
         rng: where chance comes from.
-        draws: how often the sequences are drawn again.
+        order: the sequences in the order in which neighbours share something; None where none do.
     """
     count = len(y)
     squares = by_output(squares)
     centred = y - y.mean(axis=0)
-    weights = np.concatenate([np.ones((1, count)), rng.multinomial(count, np.full(count, 1 / count), draws)]) / count
+    weights = np.concatenate([np.full((1, count), 1 / count), _weights(count, rng, order)])
     variances = by_output(weights @ centred**2 - (weights @ centred) ** 2) * (count / (count - 1))
     rows, columns = squares.shape[1:]
     parts = []
@@ -51,6 +52,18 @@ def shares(squares: Float64, y: Float64, rng: np.random.Generator, draws: int = 
         low, high = _percentiles(ratios[1:], [tail, 100.0 - tail])
         parts.append(np.stack([ratios[0], low, high]))
     return Band(*np.concatenate(parts, axis=1))
+
+
+def _weights(count: int, rng: np.random.Generator, order: Indices | None) -> Float64:
+    """Return how much each sequence counts in each draw, (draws, sequences); each draw sums to 1."""
+    if order is None:
+        return rng.multinomial(count, np.full(count, 1 / count), DRAWS) / count
+    block = max(1, round(count**0.4))
+    starts = rng.multinomial(-(-count // block), np.full(count, 1 / count), DRAWS)
+    covered = np.sum([np.roll(starts, shift, axis=1) for shift in range(block)], axis=0)
+    weights = np.empty((DRAWS, count))
+    weights[:, order] = covered / covered.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _percentiles(values: Float64, wanted: list[float]) -> Float64:

@@ -73,14 +73,16 @@ def effects(
     baseline = replay.x.mean(axis=(0, 1)) if baseline is None else baseline
     scale = 2.0 if method == RESAMPLE else 1.0
     squares = np.empty((replay.sequences, replay.steps * len(features), replay.y.shape[1]))
+    order = rng.permutation(replay.sequences)
     for step, x in enumerate(replay.x):
-        other = x[partners(replay.sequences, rng)] if method == RESAMPLE else np.broadcast_to(baseline, x.shape)
+        other = x[partners(order)] if method == RESAMPLE else np.broadcast_to(baseline, x.shape)
         for place, feature in enumerate(features):
             mixed = other if feature is None else x.copy()
             if feature is not None:
                 mixed[:, feature] = other[:, feature]
             row = step * len(features) + place
             squares[:, row] = (replay.y - replay.replaced(step, mixed)) ** 2 / scale
+    lent = order if method == RESAMPLE else None
     return Effects(
-        shares(squares, replay.y, rng), replay.steps, features, output_names(replay.readout), replay.sequences
+        shares(squares, replay.y, rng, lent), replay.steps, features, output_names(replay.readout), replay.sequences
     )

@@ -100,15 +100,13 @@ class Replay:
         return self.resumed(time, np.arange(self.sequences), np.concatenate([x[None], self.x[time + 1 :]]))
 
 
-def partners(count: int, rng: np.random.Generator) -> Indices:
-    """Return for each sequence another one, each taken once.
+def partners(order: Indices) -> Indices:
+    """Return for each sequence another one, each taken once: the one before it in an order.
 
     Args:
-        count: the number of sequences, at least 2.
-        rng: where chance comes from.
+        order: the sequences, at least 2, in any order.
     """
-    order = rng.permutation(count)
-    other = np.empty(count, np.intp)
+    other = np.empty_like(order)
     other[order] = np.roll(order, 1)
     return other
 

@@ -48,19 +48,17 @@ class SwapCurve:
         return int(above[-1]) if len(above) else 0
 
 
-def history_swap(replay: Replay, rng: np.random.Generator, draws: int = 1) -> SwapCurve:
+def history_swap(replay: Replay, rng: np.random.Generator) -> SwapCurve:
     """Measure the curve.
 
     Args:
         replay: the sequences, at least 2.
         rng: where chance comes from.
-        draws: with how many others each sequence swaps its history.
     """
     steps, count = replay.steps, replay.sequences
     squares = np.zeros((count, steps + 1, replay.y.shape[1]))
-    for _ in range(draws):
-        others = partners(count, rng)
-        for lag in range(steps):  # with all of its own history, at lag = steps, nothing is replaced
-            y = replay.resumed(steps - lag, others, replay.x[steps - lag :])
-            squares[:, lag] += (replay.y - y) ** 2 / (2.0 * draws)
-    return SwapCurve(shares(squares, replay.y, rng), output_names(replay.readout), count)
+    order = rng.permutation(count)
+    others = partners(order)
+    for lag in range(steps):  # with all of its own history, at lag = steps, nothing is replaced
+        squares[:, lag] = (replay.y - replay.resumed(steps - lag, others, replay.x[steps - lag :])) ** 2 / 2.0
+    return SwapCurve(shares(squares, replay.y, rng, order), output_names(replay.readout), count)

@@ -1,0 +1,155 @@
+"""What the weights are, gate by gate: sizes, statistics of every block, and which gate listens to which feature.
+
+These are facts about the weights and hold for every input; none says what the model does with them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.analysis.stepping import folded_bias
+from lstm_convert.analysis.tables import PROVEN, Table
+from lstm_convert.canonical import GATES, LSTM, Cell
+
+Float64 = NDArray[np.float64]
+
+DIRECTIONS: Mapping[str, str] = {"forward": "fwd", "backward": "bwd"}
+
+
+def inventory(layers: Sequence[LSTM], model: str = "") -> Table:
+    """Return a row a cell: its sizes, types, activations, and how many of its numbers are none.
+
+    Args:
+        layers: the layers.
+        model: the model's name.
+    """
+    return Table.of("inventory", (place | _cell_row(cell) for place, cell in cells_of(layers, model)))
+
+
+def cells_of(layers: Sequence[LSTM], model: str) -> Iterator[tuple[dict[str, Any], Cell]]:
+    """Return every cell with the columns that say which it is.
+
+    Args:
+        layers: the layers.
+        model: the model's name.
+    """
+    for layer in layers:
+        for direction, cell in layer.cells.items():
+            yield {"model": model, "layer": layer.name, "direction": DIRECTIONS[direction]}, cell
+
+
+def _cell_row(cell: Cell) -> dict[str, Any]:
+    arrays = cell.arrays()
+    numbers = [np.asarray(array, np.float64) for array in arrays.values()]
+    biases = [name for name in ("b", "b_rec") if name in arrays]
+    variants: list[str] = [name for name in ("peephole", "projection") if name in arrays]
+    variants += [f"{name}={bound:g}" for name in ("gate_clip", "cell_clip", "projection_clip")
+                 if (bound := getattr(cell, name)) is not None]  # fmt: skip
+    return {
+        "units": cell.units,
+        "inputs": cell.inputs,
+        "outputs": cell.outputs,
+        "parameters": sum(array.size for array in numbers),
+        "dtype": str(cell.W.dtype),
+        "gate_activation": str(cell.gate),
+        "candidate_activation": str(cell.candidate),
+        "output_activation": str(cell.output),
+        "biases": " + ".join(biases) or "none",
+        "variants": ", ".join([*variants, *["coupled"] * cell.coupled]) or "none",
+        "nan": sum(int(np.isnan(array).sum()) for array in numbers),
+        "inf": sum(int(np.isinf(array).sum()) for array in numbers),
+        "basis": PROVEN,
+    }
+
+
+def blocks_of(cell: Cell) -> Iterator[tuple[str, str, Float64]]:
+    """Return every block of a cell's weights: its gate, its kind (W, U, b, p, proj), and the numbers, rows first.
+
+    The bias is both sides' sum: only that is what the cell sees. A projection belongs to no gate, which is then `*`.
+
+    Args:
+        cell: the cell.
+    """
+    kinds = {
+        "W": np.asarray(cell.W, np.float64),
+        "U": np.asarray(cell.U, np.float64),
+        "b": folded_bias(cell)[..., None],
+    }
+    for kind, array in kinds.items():
+        yield from ((gate, kind, block) for gate, block in zip(GATES, array, strict=True))
+    if cell.peephole is not None:
+        yield from (
+            (gate, "p", np.asarray(block, np.float64)[:, None])
+            for gate, block in zip("ifo", cell.peephole, strict=True)
+        )
+    if cell.projection is not None:
+        yield "*", "proj", np.asarray(cell.projection, np.float64)
+
+
+def gates(layers: Sequence[LSTM], model: str = "") -> Table:
+    """Return a row a block of weights: its size, mean, spread, extremes and norms.
+
+    Args:
+        layers: the layers.
+        model: the model's name.
+    """
+    return Table.of("gates", (
+        place | {"gate": gate, "kind": kind} | _statistics(block) | {"basis": PROVEN}
+        for place, cell in cells_of(layers, model)
+        for gate, kind, block in blocks_of(cell)
+    ))  # fmt: skip
+
+
+def _statistics(block: Float64) -> dict[str, Any]:
+    sound = bool(np.isfinite(block).all())
+    fro = float(np.linalg.norm(block))
+    spectral = float(np.linalg.norm(block, 2)) if sound else float("nan")
+    with np.errstate(invalid="ignore"):  # infinities have no spread
+        std = float(block.std())
+    return {
+        "rows": block.shape[0],
+        "cols": block.shape[1],
+        "mean": float(block.mean()),
+        "std": std,
+        "min": float(block.min()),
+        "max": float(block.max()),
+        "fro": fro,
+        "spectral": spectral,
+        "stable_rank": (fro / spectral) ** 2 if spectral else 0.0,
+        "zero_frac": float((block == 0).mean()),
+    }
+
+
+def weights(layers: Sequence[LSTM], model: str = "") -> Table:
+    """Return a row a number: 4 units (inputs + outputs + 1) rows a cell, so only where they are asked for.
+
+    Args:
+        layers: the layers.
+        model: the model's name.
+    """
+    return Table.of("weights", (
+        place | {"gate": gate, "kind": kind, "unit": unit, "source": source, "value": float(value), "basis": PROVEN}
+        for place, cell in cells_of(layers, model)
+        for gate, kind, block in blocks_of(cell)
+        for (unit, source), value in np.ndenumerate(block)
+    ))  # fmt: skip
+
+
+def features(layer: LSTM, model: str = "", sd: Float64 | None = None) -> Table:
+    """Return a row a gate and feature: how strongly the gate's kernel is wired to it.
+
+    Args:
+        layer: the layer that reads the data.
+        model: the model's name.
+        sd: the spread of each feature, (inputs,), without which kernels of features in other units do not compare.
+    """
+    return Table.of("features", (
+        place
+        | {"gate": gate, "feature": str(feature), "norm": float(norm), "basis": PROVEN}
+        | ({} if sd is None else {"sd": float(sd[feature]), "strength": float(norm * sd[feature])})
+        for place, cell in cells_of([layer], model)
+        for gate, kernel in zip(GATES, np.asarray(cell.W, np.float64), strict=True)
+        for feature, norm in enumerate(np.linalg.norm(kernel, axis=0))
+    ))  # fmt: skip
