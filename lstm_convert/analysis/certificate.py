@@ -77,7 +77,9 @@ def certificate(
         responses = own if responses is None else _chained(own, responses)
         low, high = -bounds.h, bounds.h
     matrix = np.eye(stack.outputs) if readout is None else readout.matrix
-    return Certificate(np.abs(matrix) @ np.asarray(responses) * (1.0 + _ROUNDING), rho)
+    with np.errstate(over="ignore", invalid="ignore"):
+        bounds = np.abs(matrix) @ np.asarray(responses) * (1.0 + _ROUNDING)
+    return Certificate(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf), rho)
 
 
 def _powers(matrix: Float64, kernel: Float64, output: Float64, lags: int) -> Float64:

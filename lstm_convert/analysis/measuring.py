@@ -150,7 +150,7 @@ def overview(sample: Sample, traced: int) -> Overview:
 
 def _shares(sums: Float64) -> Float64:
     total = sums.sum(axis=0)
-    return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
+    return np.asarray(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0))
 
 
 def _describe(sample: Sample, found: Overview) -> None:
@@ -208,7 +208,7 @@ def single_effects(sample: Sample, baseline: Float64) -> dict[str, Effects]:
     rng, inputs = sample.rng(3), sample.data.shape[2]
     sample.tell("single steps", 0.0)
     replay = Replay.of(sample.stack, sample.drawn(2 * _replayed(sample), _FEWEST, rng), sample.readout)
-    found = {
+    found: dict[str, Effects] = {
         RESAMPLE: effects(replay, rng, RESAMPLE),
         OCCLUSION: effects(replay, rng, OCCLUSION, baseline=baseline),
     }
