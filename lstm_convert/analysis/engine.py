@@ -1,6 +1,6 @@
 """One call that gathers all that can be said of a model and some data: tables, traces and sentences."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ from lstm_convert.errors import LayoutMismatch, Unsupported
 Float64 = NDArray[np.float64]
 Row = dict[str, Any]
 
+_CHECKED = 256  # sequences that are checked at once
 _MOST_UNIT_ROWS = 50_000
 _REST_OUTPUTS = 16  # of more outputs no response at rest is tabled
 _BOX = "|x| within the least and the most of your data"
@@ -177,7 +178,7 @@ def _check(stack: Stack, readout: Readout, data: NDArray[Any]) -> None:
         wrong.append(f"readout: expected (outputs, {stack.outputs}), found {readout.matrix.shape}")
     wrong += [f"{layer.name} {direction}: weights that are no finite numbers" for layer in stack.layers
               for direction, cell in layer.cells.items()
-              if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in cell.arrays().values())]  # fmt: skip
+              if not all(np.isfinite(array).all() for array in cell.arrays().values())]  # fmt: skip
     if wrong:
         raise LayoutMismatch("this cannot be analyzed", wrong, "hand in many sequences; cut a long one into windows")
 
@@ -187,22 +188,27 @@ def _units(found: _Found, sample: Sample, seen: Overview) -> None:
     low, high = seen.low, seen.high
     for depth, layer in enumerate(layers):
         above = _reads(layers[depth + 1]) if depth + 1 < len(layers) else np.abs(sample.readout.matrix).sum(axis=0)
-        bounds = []
         for direction, (place, cell) in enumerate(cells_of([layer], found.place.model)):
             reads = above[direction * cell.outputs :][: cell.outputs] if layer.merge == "concat" else above
             found.units += [place | row for row in static_rows(cell, reads)]
             found.units += [place | row for row in measured_rows(seen.activities[depth][direction])]
+    found.attempt("proven_ranges", PROVEN, lambda: found.units.extend(_proven(layers, found.place.model, low, high)))
 
-            def prove(cell: Any = cell, place: Row = place) -> None:
-                proven = ranges(cell, low, high)
-                bounds.append(proven.h)
-                found.units.extend(place | row for row in proven_rows(proven))
 
-            found.attempt("proven_ranges", PROVEN, prove)
-        if len(bounds) < len(layer.cells) or (len(bounds) > 1 and layer.merge != "concat"):
-            break  # what the layer above reads has no stated box
+def _proven(layers: Sequence[LSTM], model: str, low: Float64, high: Float64) -> list[Row]:
+    """Return the rows of the proven ranges; what a layer puts out at most is the box of the layer above."""
+    rows: list[Row] = []
+    for layer in layers:
+        bounds = []
+        for place, cell in cells_of([layer], model):
+            proven = ranges(cell, low, high)
+            bounds.append(proven.h)
+            rows += [place | row for row in proven_rows(proven)]
+        if len(bounds) > 1 and layer.merge != "concat":
+            break  # no box is stated for what is added up or multiplied
         high = np.concatenate(bounds)
         low = -high
+    return rows
 
 
 def _reads(layer: LSTM) -> Float64:
@@ -266,8 +272,9 @@ def _without_data(found: _Found, sample: Sample, seen: Overview) -> None:
             found.lags.extend(rest_rows(found.place, response))
         for cell, radius in response.spectral_radius.items():
             found.rest.append({
-                "model": found.place.model, "layer": cell, "settle_residual": response.residual, "steps": response.steps,
-                "spectral_radius": radius, "operating_point": at_rest(response.operating_point), "basis": AT_REST,
+                "model": found.place.model, "layer": cell, "settle_residual": response.residual,
+                "steps": response.steps, "spectral_radius": radius,
+                "operating_point": at_rest(response.operating_point), "basis": AT_REST,
             })  # fmt: skip
 
     def certify() -> None:
@@ -303,10 +310,8 @@ def _bounds(curve: SwapCurve | None) -> Iterator[Sentence]:
     """Yield the upper bounds of what lies far back: never that it does not matter."""
     if curve is None or curve.within(upper=True) is None:
         return
-    for lag in sorted({5, (curve.within(upper=True) or 0) + 1}):
-        if lag < len(curve.band.value) - 1:
-            bound = curve.band.high[lag, -1]
-            yield Sentence(
-                "result", MEASURED,
-                f"total effect of lag {lag} and beyond <= {bound:.2g} (95 %, n = {curve.sequences}, on your data)",
-            )  # fmt: skip
+    lag = (curve.within(upper=True) or 0) + 1
+    if lag < len(curve.band.value) - 1:
+        bound = curve.band.high[lag, -1]
+        text = f"total effect of lag {lag} and beyond <= {bound:.2g} (95 %, n = {curve.sequences}, on your data)"
+        yield Sentence("result", MEASURED, text)

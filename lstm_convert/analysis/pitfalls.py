@@ -92,7 +92,8 @@ def _shut_gate(facts: Facts) -> Iterator[str]:
         if shut:
             largest = max(static[unit]["w_norm_g"] for unit in shut)
             bound = max(proven[unit]["high_i"] for unit in shut)
-            yield (f"{name}: the size of W_g (up to {largest:.3g}) says nothing while the input gate is shut: for every "
+            yield (f"{name}: the size of W_g (up to {largest:.3g}) says nothing while the input gate is shut: "
+                   f"for every "
                    f"input of the box i <= {bound:.2g} in {len(shut)} of {len(proven)} units")  # fmt: skip
 
 
@@ -104,7 +105,8 @@ def _forget_bias(facts: Facts) -> Iterator[str]:
         known = (
             "" if facts.within[0] is None else f"; on your data 99 % of the effect lies within k = {facts.within[0]}"
         )
-        yield (f"{name}: b_f alone gives a median tau_life of {middle:.3g} steps; an untrained b_f of 0 gives {zero:.3g} and "
+        yield (f"{name}: b_f alone gives a median tau_life of {middle:.3g} steps; an untrained b_f of 0 gives "
+               f"{zero:.3g} and "
                f"one of 1 gives {one:.3g}. It leaves out W_f, U_f and the loop through U{known}")  # fmt: skip
 
 
@@ -127,7 +129,8 @@ def _mean_of_f(facts: Facts) -> Iterator[str]:
             ratio = np.where(np.isfinite(mean) & np.isfinite(kept), mean / kept, 1.0)
         if ratio.max() > _APART:
             unit = int(ratio.argmax())
-            yield (f"{name}: the mean of f says tau_life = {mean[unit]:.3g} for unit {unit}, but what is kept is a product: "
+            yield (f"{name}: the mean of f says tau_life = {mean[unit]:.3g} for unit {unit}, but what is kept "
+                   f"is a product: "
                    f"by the geometric mean it is {kept[unit]:.3g}")  # fmt: skip
 
 
@@ -138,14 +141,16 @@ def _write_time(facts: Facts) -> Iterator[str]:
                 layer=layer.name, direction=DIRECTIONS[direction], unit=None, write_lag=0
             )
             for row in rows:
-                yield (f"{layer.name} {direction}: the last step wrote {row['value']:.0%} of c, on average over its units: "
+                yield (f"{layer.name} {direction}: the last step wrote {row['value']:.0%} of c, on average over "
+                       f"its units: "
                        f"{LABEL}, so no importance of a lag")  # fmt: skip
 
 
 def _feature_units(facts: Facts) -> Iterator[str]:
     moving = facts.sd[facts.sd > 0]
     if len(moving) > 1 and moving.max() > _APART * moving.min():
-        yield (f"the features' standard deviations go from {moving.min():.3g} to {moving.max():.3g}: columns of W do not "
+        yield (f"the features' standard deviations go from {moving.min():.3g} to {moving.max():.3g}: columns of "
+               f"W do not "
                "compare before each is multiplied by its own")  # fmt: skip
 
 
@@ -157,20 +162,24 @@ def _loop_alone(facts: Facts) -> Iterator[str]:
         loop = np.asarray(cell.U.g, np.float64)
         rho, norm = float(np.abs(np.linalg.eigvals(loop)).max()), float(np.linalg.norm(loop, 2))
         yield (f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
-               f"remembers. The full one-step Jacobian of c and h at rest has {row['spectral_radius']:.3g}")  # fmt: skip
+               "remembers. The full one-step Jacobian of c and h at rest has "
+               f"{row['spectral_radius']:.3g}")  # fmt: skip
 
 
 def _baseline(facts: Facts) -> Iterator[str]:
     shown = at_rest(facts.mean).removeprefix("AT REST ")
-    yield (f"occlusion and integrated gradients compare with the mean of your data, {shown}; another baseline gives other "
+    yield (f"occlusion and integrated gradients compare with the mean of your data, {shown}; another baseline "
+           f"gives other "
            "numbers")  # fmt: skip
 
 
 def _autocorrelated(facts: Facts) -> Iterator[str]:
     largest = float(facts.autocorrelation.max())
     if facts.steps > 1 and largest > _CORRELATED:
-        yield (f"neighbouring steps of a feature correlate by {largest:.2f}: a single step from another sequence makes data "
-               "that never occurs, and a small effect of one lag may mean that its neighbours say the same. The history "
+        yield (f"neighbouring steps of a feature correlate by {largest:.2f}: a single step from another "
+               f"sequence makes data "
+               "that never occurs, and a small effect of one lag may mean that its neighbours say the same. The "
+               "history "
                "swap replaces them together")  # fmt: skip
 
 
@@ -183,7 +192,8 @@ def _disagree(facts: Facts) -> Iterator[str]:
 def _operating_point(facts: Facts) -> Iterator[str]:
     points = {row["operating_point"] for row in facts.tables["rest"].rows() if row["operating_point"]}
     for point in sorted(points):
-        yield f"the response at rest is that of the network linearised at {point}; gates that multiply may differ elsewhere"
+        yield (f"the response at rest is that of the network linearised at {point}; gates that multiply may "
+               f"differ elsewhere")  # fmt: skip
 
 
 def _hard_gates(facts: Facts) -> Iterator[str]:
@@ -211,7 +221,7 @@ def _directions(facts: Facts) -> Iterator[str]:
 
 
 def _sample(facts: Facts) -> Iterator[str]:
-    used = {row["method"]: row["n"] for row in facts.tables["lags"].rows(basis=MEASURED)}
+    used = {row["method"]: row["n"] for row in facts.tables["lags"].rows(basis=MEASURED, feature="*")}
     shown = ", ".join(f"{method} {count}" for method, count in used.items())
     yield (f"measured on {facts.sequences} sequences of {facts.steps} steps, of which each method looked at: {shown}; "
            f"seed {facts.seed}; bands are 95 %, and of your data alone")  # fmt: skip
