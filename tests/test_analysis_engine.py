@@ -1,12 +1,15 @@
 """The whole analysis in one call: its answers on planted models, its grades, and that it can be repeated."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from analyzing import OPEN, Float64, bistable, cell_of, delay, leaky, one, random_cell, shut, with_entries
+from helpers import FIXTURES
 
+import lstm_convert
 from lstm_convert.analysis.engine import Analysis, analyze
 from lstm_convert.analysis.measuring import Sample, jacobians
 from lstm_convert.analysis.readout import Readout, identity
@@ -224,3 +227,17 @@ def test_an_output_that_never_varies_is_said() -> None:
 def test_a_row_with_an_unknown_column_is_an_error() -> None:
     with pytest.raises(KeyError, match="lags has no column colour"):
         Table.of("lags", [{"colour": 1}])
+
+
+@pytest.mark.parametrize("source", ["keras-1.2.2/plain.h5", "keras-3.15.1/plain.keras", "torch-2.13/plain.pt"])
+def test_a_model_gives_the_same_tables_whatever_file_it_is_in(source: str, tmp_path: Path) -> None:
+    target = tmp_path / ("plain.keras" if source.endswith(".pt") else "plain.pt")
+    lstm_convert.convert(FIXTURES / source, target)
+    models = [lstm_convert.load(path) for path in (FIXTURES / source, target)]
+    data = uniform(30, 7, models[0].layers[0].forward.inputs)
+    first, second = (analyze(model, data, layer=model.layers[0].name).tables for model in models)
+    for name in ("gates", "units", "lags", "disagreement"):
+        assert len(first[name])
+        for column, values in first[name].columns.items():
+            numbers = [(a, b) for a, b in zip(values, second[name][column], strict=True) if isinstance(a, float)]
+            np.testing.assert_allclose([a for a, _ in numbers], [b for _, b in numbers], rtol=1e-7, atol=1e-7)

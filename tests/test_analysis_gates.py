@@ -10,6 +10,7 @@ from helpers import FIXTURES
 
 import lstm_convert
 from lstm_convert.analysis.certificate import certificate
+from lstm_convert.analysis.gates import read_gates
 from lstm_convert.analysis.inventory import features, gates, inventory, weights
 from lstm_convert.analysis.jacobian import lag_jacobian
 from lstm_convert.analysis.ranges import ranges
@@ -17,7 +18,7 @@ from lstm_convert.analysis.saturation import Activity
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.traces import trace
 from lstm_convert.analysis.units import measured_rows, proven_rows, static_rows, time_constants
-from lstm_convert.canonical import LSTM, Activation
+from lstm_convert.canonical import LSTM, Activation, Cell, Model
 from lstm_convert.errors import Unsupported
 
 
@@ -193,3 +194,26 @@ def test_a_feature_counts_by_its_spread() -> None:
     table = features(LSTM("lstm", cell), sd=np.array([0.001, 1.0]))
     assert [row["strength"] for row in table.rows(gate="i")] == pytest.approx([0.1, 1.0])
     assert features(LSTM("lstm", cell))["strength"] == [None] * 8
+
+
+def without_column(cell: Cell, name: str, column: int) -> Cell:
+    array = np.array(cell.arrays()[name])
+    array[:, :, column] = 0.0
+    return cell.with_arrays({name: array})
+
+
+def test_the_weights_alone_give_the_tables_of_all_layers() -> None:
+    rng = np.random.default_rng(5)
+    lower = LSTM("a", random_cell(rng, 4, 2), random_cell(rng, 4, 2))
+    upper = LSTM("b", without_column(random_cell(rng, 3, 8), "W", 6), follows="a")
+    assert lower.backward is not None
+    unread = without_column(lower.backward, "U", 2)
+    model = Model((lower.with_cells({"forward": lower.forward, "backward": unread}), upper, LSTM("c", cell_of(2, 1))))
+    found = read_gates(model, name="m")
+    assert [(row["layer"], row["direction"], row["unit"]) for row in found["units"].rows(flags="never_read")] == [
+        ("a", "bwd", 2)
+    ]
+    assert len(found["inventory"]) == 4
+    assert set(found["units"]["basis"]) == {"at_rest"}
+    boxed = read_gates(Model(model.layers[:2]), box=(-np.ones(2), np.ones(2)))
+    assert len(boxed["units"].rows(basis="proven", layer="b")) == 3

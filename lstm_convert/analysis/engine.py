@@ -1,6 +1,6 @@
 """One call that gathers all that can be said of a model and some data: tables, traces and sentences."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from lstm_convert.analysis.agreement import disagreement
 from lstm_convert.analysis.certificate import certificate
 from lstm_convert.analysis.decomposition import LABEL
 from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects
+from lstm_convert.analysis.gates import kernel_reads, proven_unit_rows, static_unit_rows
 from lstm_convert.analysis.inventory import cells_of
 from lstm_convert.analysis.jacobian import read_time
 from lstm_convert.analysis.lag_rows import (
@@ -36,14 +37,13 @@ from lstm_convert.analysis.measuring import (
     swapped,
 )
 from lstm_convert.analysis.pitfalls import Facts, Sentence, sentences
-from lstm_convert.analysis.ranges import ranges
 from lstm_convert.analysis.readout import Readout, identity, of_network
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
 from lstm_convert.analysis.swap import SwapCurve
 from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
-from lstm_convert.analysis.units import measured_rows, proven_rows, static_rows
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.analysis.units import measured_rows
+from lstm_convert.canonical import Model
 from lstm_convert.errors import LayoutMismatch, Unsupported
 
 Float64 = NDArray[np.float64]
@@ -184,36 +184,17 @@ def _check(stack: Stack, readout: Readout, data: NDArray[Any]) -> None:
 
 
 def _units(found: _Found, sample: Sample, seen: Overview) -> None:
-    layers = sample.stack.layers
-    low, high = seen.low, seen.high
+    layers, name = sample.stack.layers, found.place.model
     for depth, layer in enumerate(layers):
-        above = _reads(layers[depth + 1]) if depth + 1 < len(layers) else np.abs(sample.readout.matrix).sum(axis=0)
-        for direction, (place, cell) in enumerate(cells_of([layer], found.place.model)):
-            reads = above[direction * cell.outputs :][: cell.outputs] if layer.merge == "concat" else above
-            found.units += [place | row for row in static_rows(cell, reads)]
+        above = (
+            kernel_reads(layers[depth + 1]) if depth + 1 < len(layers) else np.abs(sample.readout.matrix).sum(axis=0)
+        )
+        found.units += static_unit_rows(layer, name, above)
+        for direction, (place, _) in enumerate(cells_of([layer], name)):
             found.units += [place | row for row in measured_rows(seen.activities[depth][direction])]
-    found.attempt("proven_ranges", PROVEN, lambda: found.units.extend(_proven(layers, found.place.model, low, high)))
-
-
-def _proven(layers: Sequence[LSTM], model: str, low: Float64, high: Float64) -> list[Row]:
-    """Return the rows of the proven ranges; what a layer puts out at most is the box of the layer above."""
-    rows: list[Row] = []
-    for layer in layers:
-        bounds = []
-        for place, cell in cells_of([layer], model):
-            proven = ranges(cell, low, high)
-            bounds.append(proven.h)
-            rows += [place | row for row in proven_rows(proven)]
-        if len(bounds) > 1 and layer.merge != "concat":
-            break  # no box is stated for what is added up or multiplied
-        high = np.concatenate(bounds)
-        low = -high
-    return rows
-
-
-def _reads(layer: LSTM) -> Float64:
-    """Return how strongly a layer's kernels read each of its inputs."""
-    return np.asarray(sum(np.abs(np.asarray(cell.W, np.float64)).sum(axis=(0, 1)) for cell in layer.cells.values()))
+    found.attempt(
+        "proven_ranges", PROVEN, lambda: found.units.extend(proven_unit_rows(layers, name, seen.low, seen.high))
+    )
 
 
 def _lags(found: _Found, sample: Sample, seen: Overview) -> tuple[SwapCurve | None, dict[str, Float64]]:
