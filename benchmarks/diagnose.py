@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstm_convert import LSTM, Activation, Cell, Gates, Model, diagnose
+from lstm_convert import LSTM, Activation, Gates, LSTMCell, Model, diagnose
 from lstm_convert.canonical import Array
 
 
@@ -52,16 +52,16 @@ def network(units: int, seed: int) -> Model:
     """Return two random bidirectional layers, the second as wide as the first one's output."""
     random = np.random.default_rng(seed)
 
-    def cell(inputs: int) -> Cell:
+    def cell(inputs: int) -> LSTMCell:
         sizes = ((4, units, inputs), (4, units, units), (4, units))
         W, U, b = ((random.normal(size=size) / np.sqrt(units)).astype(np.float32) for size in sizes)  # noqa: N806
-        return Cell(Gates(W), Gates(U), Gates(b))
+        return LSTMCell(Gates(W), Gates(U), Gates(b))
 
     widths = (2 * units, 2 * units)
     return Model(tuple(LSTM("lstm", cell(width), cell(width), depth=depth) for depth, width in enumerate(widths)))
 
 
-def everywhere(model: Model, plant: Callable[[Cell], Cell]) -> Model:
+def everywhere(model: Model, plant: Callable[..., LSTMCell]) -> Model:
     """Return a network with a mistake made in each of its cells."""
     layers = (layer.with_cells({at: plant(cell) for at, cell in layer.cells.items()}) for layer in model.layers)
     return replace(model, layers=tuple(layers))
@@ -73,37 +73,37 @@ def exchanged(model: Model) -> Model:
     return replace(model, layers=tuple(layers)[::-1])
 
 
-def reordered(cell: Cell, order: list[int]) -> Cell:
+def reordered(cell: LSTMCell, order: list[int]) -> LSTMCell:
     """Return a cell with its gates in another order."""
     return gated(cell, lambda array: array[order])
 
 
-def rounded(cell: Cell) -> Cell:
+def rounded(cell: LSTMCell) -> LSTMCell:
     """Return a cell rounded to float16."""
     return gated(cell, lambda array: array.astype(np.float16))
 
 
-def transposed(cell: Cell) -> Cell:
+def transposed(cell: LSTMCell) -> LSTMCell:
     """Return a cell with the blocks of U transposed."""
     return replace(cell, U=Gates(np.asarray(cell.U).transpose(0, 2, 1)))
 
 
-def less(cell: Cell) -> Cell:
+def less(cell: LSTMCell) -> LSTMCell:
     """Return a cell without the 1 of the forget gate."""
     return replace(cell, b=Gates(np.asarray(cell.b) - np.array([0, 1, 0, 0], np.float32)[:, None]))
 
 
-def hard(cell: Cell) -> Cell:
+def hard(cell: LSTMCell) -> LSTMCell:
     """Return a cell computed with hard_sigmoid."""
     return replace(cell, gate=Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5}))
 
 
-def rebiased(cell: Cell) -> Cell:
+def rebiased(cell: LSTMCell) -> LSTMCell:
     """Return a cell with biases that have nothing to do with those it had."""
     return replace(cell, b=Gates(np.cos(np.asarray(cell.b) * 1e3)))
 
 
-def permuted(cell: Cell) -> Cell:
+def permuted(cell: LSTMCell) -> LSTMCell:
     """Return a cell with its units in another order and every other one flipped."""
     order = np.random.default_rng(2).permutation(cell.units)
     signs = np.where(np.arange(cell.units) % 2, -1, 1).astype(np.float32)
@@ -114,13 +114,13 @@ def permuted(cell: Cell) -> Cell:
     return replace(done, W=Gates(arrays["W"]), U=Gates(arrays["U"][:, :, order] * signs), b=Gates(arrays["b"]))
 
 
-def shuffled(cell: Cell) -> Cell:
+def shuffled(cell: LSTMCell) -> LSTMCell:
     """Return a cell with each gate's numbers in places that no mistake explains."""
     random = np.random.default_rng(3)
     return gated(cell, lambda array: random.permuted(array.reshape(4, -1), axis=1).reshape(array.shape))
 
 
-def gated(cell: Cell, change: Callable[[Array], Array]) -> Cell:
+def gated(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
     """Return a cell with its kernels and its bias changed."""
     return replace(
         cell,

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Model
+from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell, Model
 from lstm_convert.containers import source_pair
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.pytorch import source
@@ -100,7 +100,7 @@ def written_out(inputs: int, units: int, *, masked: bool = False, **options: Any
     arrays: dict[str, Any] = {
         name: Gates(random.normal(scale=0.1, size=shape).astype(np.float32)) for name, shape in shapes.items()
     }
-    layer = LSTM("lstm", Cell(**arrays, **options), masked_by="masking" if masked else None)
+    layer = LSTM("lstm", LSTMCell(**arrays, **options), masked_by="masking" if masked else None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "written_out.py"
         source_pair.write(path, source.write(Model((layer,)), WriteOptions(".py")))

@@ -5,19 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstm_convert.canonical import (
+        GRU,
         LSTM,
         Activation,
         Call,
         Cell,
         Feed,
         Gates,
+        GRUCell,
         Input,
         Layer,
         LeftOut,
+        LSTMCell,
         Model,
         Network,
         Origin,
         Provenance,
+        Recurrent,
+        SimpleRNN,
+        SimpleRNNCell,
     )
     from lstm_convert.conversion import Conversion, convert, load, save
     from lstm_convert.diagnosis.models import diagnose
@@ -39,8 +45,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "lstm_convert.canonical": (
-        "LSTM", "Activation", "Call", "Cell", "Feed", "Gates", "Input", "Layer", "LeftOut", "Model", "Network",
-        "Origin", "Provenance",
+        "GRU", "LSTM", "Activation", "Call", "Cell", "Feed", "GRUCell", "Gates", "Input", "LSTMCell", "Layer",
+        "LeftOut", "Model", "Network", "Origin", "Provenance", "Recurrent", "SimpleRNN", "SimpleRNNCell",
     ),
     "lstm_convert.conversion": ("Conversion", "convert", "load", "save"),
     "lstm_convert.diagnosis.models": ("diagnose",),
@@ -56,6 +62,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "GRU",
     "LSTM",
     "Activation",
     "Call",
@@ -63,9 +70,11 @@ __all__ = [
     "Conversion",
     "Diagnosis",
     "Feed",
+    "GRUCell",
     "Gates",
     "Input",
     "InvalidFile",
+    "LSTMCell",
     "Layer",
     "LayoutMismatch",
     "LeftOut",
@@ -77,6 +86,9 @@ __all__ = [
     "Origin",
     "Proof",
     "Provenance",
+    "Recurrent",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "UnknownFormat",
     "Unsupported",
     "Verification",

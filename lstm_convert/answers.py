@@ -1,11 +1,12 @@
 """How answers are said: lines for people, plain values for JSON. Nothing is printed here."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_convert.canonical import LSTM, LeftOut, Model
+from lstm_convert.canonical import LSTM, GRUCell, LeftOut, Model, Recurrent
 from lstm_convert.conversion import Conversion
 from lstm_convert.packing import whereabouts
 from lstm_convert.table import LAYOUTS
@@ -14,16 +15,19 @@ if TYPE_CHECKING:
     from lstm_convert.diagnosis.report import Diagnosis
 
 
+_ROLES = {"gate": "gates", "candidate": "candidate", "output": "output"}
+
+
 def of_model(source: Path, model: Model) -> Iterator[str]:
     """Yield what a file holds: its layers, where their arrays are, what else there is."""
-    yield f"{source}: {_written_by(model)}, {_count(len(model.layers), 'LSTM layer')}"
+    yield f"{source}: {_written_by(model)}, {_kinds(model)}"
     for layer in model.layers:
         yield f"\n{layer.name}: {_sentence(layer)}"
         yield from _arrays(layer)
     yield from _notes(model)
 
 
-def _arrays(layer: LSTM) -> Iterator[str]:
+def _arrays(layer: Recurrent) -> Iterator[str]:
     """Yield where each canonical array of a layer came from, and which gate lies where in it."""
     for position, (direction, cell) in enumerate(layer.cells.items()):
         one_gate = {
@@ -71,7 +75,7 @@ def _notes(model: Model) -> Iterator[str]:
     for sentence in model.assumed:
         yield f"assumed: {sentence}"
     if model.left_out:
-        yield f"left out, part of no LSTM: {_count(len(model.left_out), 'array')}"
+        yield f"left out, part of no recurrent layer: {_count(len(model.left_out), 'array')}"
     for line in _left_out_lines(model.left_out):
         yield f"  {line}"
 
@@ -90,14 +94,23 @@ def _written_by(model: Model) -> str:
     return f"{' '.join(filter(None, (source.framework, source.version)))}, {source.format}"
 
 
-def _sentence(layer: LSTM) -> str:
+def _sentence(layer: Recurrent) -> str:
     cell = layer.forward
-    kind = "bidirectional, " if layer.backward else ""
+    kind = "" if isinstance(layer, LSTM) else f"{layer.kind}, "
+    kind += "bidirectional, " if layer.backward else ""
     returns = "every step" if layer.return_sequences else "the last step"
     follows = f", reads {layer.follows}" if layer.follows else ""
     sizes = f"{kind}{cell.inputs} inputs, {cell.units} units, {cell.W.dtype.name}"
-    activations = f"gates {cell.gate}, candidate {cell.candidate}, output {cell.output}"
+    activations = ", ".join(f"{_ROLES[role]} {activation}" for role, activation in cell.activations().items())
+    if isinstance(cell, GRUCell):
+        activations += f", reset {'after' if cell.reset_after else 'before'}"
     return f"{sizes}; {activations}; returns {returns}{follows}"
+
+
+def _kinds(model: Model) -> str:
+    """Return how many layers there are of each kind."""
+    numbers = Counter(layer.kind for layer in model.layers)
+    return ", ".join(_count(number, f"{kind} layer") for kind, number in numbers.items())
 
 
 def _count(number: int, noun: str) -> str:
@@ -115,7 +128,7 @@ def model_facts(model: Model) -> dict[str, Any]:
     }
 
 
-def _layer_facts(layer: LSTM) -> dict[str, Any]:
+def _layer_facts(layer: Recurrent) -> dict[str, Any]:
     cell = layer.forward
     return {
         "name": layer.name,
@@ -124,7 +137,9 @@ def _layer_facts(layer: LSTM) -> dict[str, Any]:
         "outputs": cell.outputs,
         "directions": list(layer.cells),
         "dtype": cell.W.dtype.name,
-        "activations": {"gate": str(cell.gate), "candidate": str(cell.candidate), "output": str(cell.output)},
+        "kind": layer.kind,
+        "activations": {role: str(activation) for role, activation in cell.activations().items()},
+        **({"reset_after": cell.reset_after} if isinstance(cell, GRUCell) else {}),
         "return_sequences": layer.return_sequences,
         "follows": layer.follows,
         "layout": layer.origin.layout if layer.origin else None,

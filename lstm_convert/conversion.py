@@ -94,7 +94,7 @@ def save(
         stack: whether consecutive layers of one size become one multi-layer module where the target has such.
         rename: old path to new path, for layers or whole prefixes of paths.
         allow: what the target cannot state and the caller's own code takes over: `hard_sigmoid`, `mask`,
-            `go_backwards`, `merge`.
+            `go_backwards`, `merge`, `relu`.
         dtype: the type of number to round the weights to: float16, bfloat16, float32, float64; None leaves them as is.
         custom_layer: whether a layer that Keras does not have is written as one of our own, whose source code,
             `lstm_layer.py`, is put beside the file; it is imported before the file is loaded.
@@ -174,8 +174,8 @@ def _read(path: Path, options: ReadOptions) -> tuple[Model, Format]:
 def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
     found = ", ".join(keys[:10]) + (", …" if keys[10:] else "") if keys else "no arrays"
     return InvalidFile(
-        f"has no LSTM ({kind})",
-        [f"expected the weights of an LSTM, found {found}"],
+        f"has no LSTM, GRU or simple RNN ({kind})",
+        [f"expected the weights of an LSTM, GRU or simple RNN, found {found}"],
         "Give a file that holds one; `lstm-convert formats` shows what is read.",
     )
 

@@ -153,7 +153,7 @@ FORMATS = (
 )
 
 # What a target may leave to the user's own code.
-ALLOWABLE = ("hard_sigmoid", "mask", "go_backwards", "merge")
+ALLOWABLE = ("hard_sigmoid", "mask", "go_backwards", "merge", "relu")
 
 
 def candidates(path: Path) -> list[Format]:

@@ -1,4 +1,4 @@
-"""The type of a layout's row: where a framework keeps each gate of one LSTM cell.
+"""The type of a layout's row: where a framework keeps each gate of one recurrent cell.
 
 Axes are written as in einops: `input (gate unit)` is a matrix whose rows are inputs and whose columns are the units of
 the first gate, then those of the second, … A slot whose axes name no gate is stored as one array a gate.
@@ -7,17 +7,29 @@ the first gate, then those of the second, … A slot whose axes name no gate is 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from lstm_convert.canonical import GATES, SIGMOID, TANH, Activation, Cell
+from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, LSTMCell
 from lstm_convert.errors import Unsupported
 
-# What else the gates' letters are called: Keras and cuDNN say c(ell), TensorFlow 1 says j.
-_CANDIDATE_LETTERS = "cj"
+# What else the gates' letters are called: Keras and cuDNN say c(ell), TensorFlow 1 says j; of a GRU, Keras says h and
+# PyTorch n(ew).
+_CANDIDATE_LETTERS = "cjhn"
+
+# What a cell may have that not every layout has a place for.
+_EXTRAS = {
+    "projection": "a projection of {cell.units} units to {cell.outputs}",
+    "peephole": "peepholes",
+    "gate_clip": "gates clipped at {cell.gate_clip}",
+    "cell_clip": "cell states clipped at {cell.cell_clip}",
+    "projection_clip": "projected outputs clipped at {cell.projection_clip}",
+    "coupled": "a forget gate coupled to the input gate",
+}
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One array of a layout, or four where `name` holds `{gate}`.
+    """One array of a layout, or one a gate where `name` holds `{gate}`.
 
     Args:
         name: the framework's name of it within one cell.
@@ -48,7 +60,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """One row of the table: where a framework keeps each gate of one LSTM cell.
+    """One row of the table: where a framework keeps each gate of one recurrent cell.
 
     Args:
         name: the row's name, which bundles and provenance refer to.
@@ -70,6 +82,8 @@ class Layout:
         directions: what `{direction}` in `key` stands for, forward and backward.
         source: where the framework's own code says so: framework, version, file.
         checked: the versions whose files and outputs the tests compare with.
+        cell: the kind of cell.
+        fixed: what else of a cell is always so, under its canonical name: whether it is reset after.
     """
 
     name: str
@@ -91,12 +105,13 @@ class Layout:
     states_numbers: bool = False
     key: str = ""
     directions: tuple[str, str] = ("", "")
+    cell: type[Cell] = LSTMCell
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if sorted(map(canonical_letter, self.gates)) != sorted(GATES):
-            raise ValueError(
-                f"layout {self.name}: {self.gates!r} does not name the gates i, f, g (or c) and o once each"
-            )
+        if sorted(map(canonical_letter, self.gates)) != sorted(self.cell.letters):
+            wanted = ", ".join(self.cell.letters)
+            raise ValueError(f"layout {self.name}: {self.gates!r} does not name the gates {wanted} once each")
 
     @property
     def slots(self) -> dict[str, Slot]:
@@ -120,7 +135,7 @@ class Layout:
     def permutation(self) -> list[int]:
         """For each canonical gate, its place in the stored order."""
         stored = [canonical_letter(letter) for letter in self.gates]
-        return [stored.index(gate) for gate in GATES]
+        return [stored.index(gate) for gate in self.cell.letters]
 
     def names(self, *, bias: bool = True, projection: bool = False, peephole: bool = False) -> list[str]:
         """Return the arrays of one cell in the order in which the framework lists them.
@@ -140,28 +155,27 @@ class Layout:
 
     def refusals(self, cell: Cell) -> list[str]:
         """Return why this layout cannot hold a cell exactly, one reason a line; nothing where it can."""
-        roles = {"gate": cell.gate, "candidate": cell.candidate, "output": cell.output}
-        if cell.candidate == cell.output:
-            roles = {"gate": cell.gate, "candidate and output": cell.candidate}
+        if not isinstance(cell, self.cell):
+            return [f"a cell of the kind {cell.kind}: {self.name} holds the kind {self.cell.kind}"]
+        roles = cell.activations()
+        if "output" in roles and roles["candidate"] == roles["output"]:
+            roles = {"gate": roles["gate"], "candidate and output": roles["candidate"]}
         reasons = [
             f"{role} activation {activation}: {self.name} {self._offers(role)}"
             for role, activation in roles.items()
             if not self._can_name(role, activation)
         ]
-        if self.candidate_option and not self.output_option and cell.candidate != cell.output:
-            different = f"{cell.candidate} and {cell.output}"
+        if self.candidate_option and not self.output_option and "output" in roles:
+            different = f"{roles['candidate']} and {roles['output']}"
             reasons.append(f"{self.name} has one activation for candidate and output, not {different}")
         held = {*self.settings, *self.slots}
-        extras = {
-            "projection": f"a projection of {cell.units} units to {cell.outputs}",
-            "peephole": "peepholes",
-            "gate_clip": f"gates clipped at {cell.gate_clip}",
-            "cell_clip": f"cell states clipped at {cell.cell_clip}",
-            "projection_clip": f"projected outputs clipped at {cell.projection_clip}",
-            "coupled": "a forget gate coupled to the input gate",
-        }
-        used = (name for name in extras if getattr(cell, name) is not None and getattr(cell, name) is not False)
-        return reasons + [f"{extras[name]}: {self.name} has none" for name in used if name not in held]
+        has = cell.arrays() | cell.settings()
+        used = (name for name in _EXTRAS if has.get(name) is not None and has[name] is not False)
+        reasons += [f"{_EXTRAS[name].format(cell=cell)}: {self.name} has none" for name in used if name not in held]
+        if self.fixed.get("reset_after", has.get("reset_after")) != has.get("reset_after"):
+            one, other = ("after", "before") if has["reset_after"] else ("before", "after")
+            reasons.append(f"a reset {one} the recurrent kernel: {self.name} resets {other} it")
+        return reasons
 
     def name_of(self, activation: Activation) -> str | Activation:
         """Return the framework's own name of an activation, or the activation where its numbers are stated too.
@@ -176,16 +190,26 @@ class Layout:
                 return name
         raise Unsupported(f"{self.name} has no name for the activation {activation}")
 
+    def option_of(self, role: str) -> str:
+        """Return the option that names the activation of a role; empty where it is fixed, or no cell of it has one.
+
+        Args:
+            role: gate, candidate or output.
+        """
+        return {"gate": self.gate_option, "output": self.output_option}.get(role) or (
+            "" if role == "gate" else self.candidate_option
+        )
+
     def _can_name(self, role: str, activation: Activation) -> bool:
         if self.states_numbers:
             known = self.activations.get(activation.name)
             return known is not None and set(known.parameters) == set(activation.parameters)
-        if self.gate_option:
+        if self.option_of(role):
             return activation in self.activations.values()
         return activation == (SIGMOID if role == "gate" else TANH)
 
     def _offers(self, role: str) -> str:
-        if self.gate_option:
+        if self.option_of(role):
             return "has no such activation"
         return f"computes only {SIGMOID if role == 'gate' else TANH}"
 

@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, Gates
+from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, GRUCell, LSTMCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.layout import Layout, Slot, canonical_letter
 
 Array = NDArray[Any]
 Sizes = dict[str, int]
-
-# Peepholes are three, of i, f and o.
-_FIXED_SIZES = {"gate": 4, "side": 2, "peephole": 3}
 
 
 def whereabouts(row: Layout, stored: str, units: int) -> str:
@@ -40,7 +37,7 @@ def whereabouts(row: Layout, stored: str, units: int) -> str:
             return f"gate {canonical}" + (f" ({letter})" if letter != canonical else "")
         axis = next((axis for axis, group in enumerate(slot.groups) if "gate" in group), None)
         if axis is not None:
-            sides = ("", "") if "side" not in slot.factors else (" (input side)", " (recurrent side)")
+            sides = ("", "") if "side" not in slot.groups[axis] else (" (input side)", " (recurrent side)")
             letters = [letter + side for side in dict.fromkeys(sides) for letter in row.gates]
             places = [f"{number * units}:{(number + 1) * units} {letter}" for number, letter in enumerate(letters)]
             along = ("rows", "columns")[axis] if len(slot.groups) > 1 else "numbers"
@@ -50,7 +47,7 @@ def whereabouts(row: Layout, stored: str, units: int) -> str:
 
 
 def unpack(row: Layout, bundle: Bundle) -> Cell:
-    """Return the canonical cell that a bundle holds, its gates apart and in the order i, f, g, o.
+    """Return the canonical cell that a bundle holds, its gates apart and in canonical order.
 
     Args:
         row: the layout the bundle is in.
@@ -67,14 +64,8 @@ def unpack(row: Layout, bundle: Bundle) -> Cell:
     arrays = {name: _take(row, slot, bundle.arrays, sizes) for name, slot in _present(row, bundle.arrays)}
     if "b" in arrays and "side" in row.bias.factors:
         arrays["b"], arrays["b_rec"] = arrays["b"]
-    candidate = _stated(row, bundle, row.candidate_option, TANH)
-    return Cell.of(
-        arrays,
-        gate=_stated(row, bundle, row.gate_option, SIGMOID),
-        candidate=candidate,
-        output=_stated(row, bundle, row.output_option, candidate),
-        **{name: bundle.options[name] for name in row.settings if name in bundle.options},
-    )
+    settings = {name: bundle.options[name] for name in row.settings if name in bundle.options}
+    return row.cell.of(arrays, **_activations(row, bundle), **row.fixed, **settings)
 
 
 def pack(row: Layout, cell: Cell) -> Bundle:
@@ -99,7 +90,7 @@ def pack(row: Layout, cell: Cell) -> Bundle:
 
 def pack_arrays(row: Layout, cell: Cell) -> Bundle:
     """Return a cell's arrays as a layout has them, whatever its activations are; `pack` is this with its check."""
-    sizes = {**_FIXED_SIZES, "unit": cell.units, "input": cell.inputs}
+    sizes = {**_fixed_sizes(row), "unit": cell.units, "input": cell.inputs}
     sizes |= {"state": cell.outputs, "projection": cell.outputs}
     contents = cell.arrays() | _biases(row, cell)
     if "b" in contents and "side" in row.bias.factors:
@@ -109,7 +100,7 @@ def pack_arrays(row: Layout, cell: Cell) -> Bundle:
         if name in contents:
             arrays |= _put(row, slot, contents[name], sizes)
     has_bias = row.bias.name.format(gate=row.gates[0]) in arrays
-    names = row.names(bias=has_bias, projection=cell.projection is not None, peephole=cell.peephole is not None)
+    names = row.names(bias=has_bias, projection="projection" in contents, peephole="peephole" in contents)
     return Bundle(row.name, {name: arrays[name] for name in names})
 
 
@@ -119,9 +110,13 @@ def options(row: Layout, cell: Cell) -> dict[str, Any]:
     Raises:
         Unsupported: the layout has no name for one of them.
     """
-    stated = {row.gate_option: cell.gate, row.candidate_option: cell.candidate, row.output_option: cell.output}
-    named = {option: row.name_of(activation) for option, activation in stated.items() if option}
+    stated = {option: activation for role, activation in cell.activations().items() if (option := row.option_of(role))}
+    named = {option: row.name_of(activation) for option, activation in stated.items()}
     return named | {name: getattr(cell, name) for name in row.settings}
+
+
+def _fixed_sizes(row: Layout) -> Sizes:
+    return {"gate": len(row.gates), "side": 2, "peephole": 3}  # peepholes are those of i, f and o
 
 
 def _stored_names(row: Layout, slot: Slot) -> list[str]:
@@ -144,8 +139,8 @@ def _sizes(row: Layout, arrays: Mapping[str, Array]) -> Sizes:
         return {}
     stated = dict(zip(map(tuple, row.kernel.groups), kernel.shape, strict=True))
     joined = next(size for group, size in stated.items() if "unit" in group)
-    units = joined // (4 if ("gate", "unit") in stated or ("unit", "gate") in stated else 1)
-    sizes = {**_FIXED_SIZES, "unit": units, "input": stated[("input",)], "state": units, "projection": units}
+    units = joined // (len(row.gates) if ("gate", "unit") in stated or ("unit", "gate") in stated else 1)
+    sizes = {**_fixed_sizes(row), "unit": units, "input": stated[("input",)], "state": units, "projection": units}
     projection = arrays.get(row.projection.name) if row.projection else None
     if row.projection and projection is not None and projection.ndim == len(row.projection.groups):
         narrowed = projection.shape[row.projection.factors.index("projection")]
@@ -195,7 +190,7 @@ def _take(row: Layout, slot: Slot, arrays: Mapping[str, Array], sizes: Sizes) ->
     ]
     if slot in (row.projection, row.peephole):
         return apart[0]
-    together = np.stack(apart) if len(apart) > 1 else apart[0]
+    together = apart[0] if "gate" in slot.factors else np.stack(apart)
     if slot.byte_transposed:
         together = np.ascontiguousarray(together.swapaxes(1, 2)).reshape(together.shape)
     return _gates_reordered(together, axes, row.permutation)
@@ -211,7 +206,7 @@ def _put(row: Layout, slot: Slot, array: Array, sizes: Sizes) -> dict[str, Array
     if slot.byte_transposed:
         gates, units, inputs = in_order.shape
         in_order = np.ascontiguousarray(in_order).reshape(gates, inputs, units).swapaxes(1, 2)
-    if "{gate}" in slot.name:
+    if "gate" not in slot.factors:
         return {
             stored: gate.transpose(to_stored) for stored, gate in zip(_stored_names(row, slot), in_order, strict=True)
         }
@@ -226,52 +221,56 @@ def _gates_reordered(array: Array, axes: list[str], order: list[int]) -> Array:
 def rescaled(row: Layout, cell: Cell) -> Cell | None:
     """Return a cell whose gates compute the same by another hard_sigmoid, the one that a layout has, or None.
 
-    clip(a x + d) equals clip(b (a / b) x + d), so the input, recurrent and bias terms of i, f and o, and peepholes, are
-    multiplied by a / b; the candidate is not touched. Two biases are summed first, so that each number is rounded once.
+    clip(a x + d) equals clip(b (a / b) x + d), so the input, recurrent and bias terms of all gates but the candidate,
+    and peepholes, are multiplied by a / b. Two biases that will be one are summed first, so that each number is
+    rounded once.
 
     Args:
         row: the layout, whose `hard_sigmoid` may have another slope than the cell's.
         cell: a cell.
     """
     theirs = row.activations.get("hard_sigmoid")
-    ours = cell.gate
-    if theirs is None or ours.name != "hard_sigmoid" or ours == theirs or cell.gate_clip is not None:
+    if theirs is None or not isinstance(cell, LSTMCell | GRUCell) or cell.settings().get("gate_clip") is not None:
         return None
-    if ours.parameters["offset"] != theirs.parameters["offset"]:
+    ours = cell.gate
+    if ours.name != "hard_sigmoid" or ours == theirs or ours.parameters["offset"] != theirs.parameters["offset"]:
         return None
     factor = ours.parameters["slope"] / theirs.parameters["slope"]
-
-    def scaled(array: Array, *, peephole: bool = False) -> Array:
-        factors = np.array([factor] * 3 if peephole else [factor, factor, 1.0, factor])
-        wide = array.astype(np.float64) * factors.reshape(-1, *[1] * (array.ndim - 1))
-        return np.asarray(wide.astype(array.dtype))
-
-    summed = None
-    if cell.b is not None or cell.b_rec is not None:
-        biases = [np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec) if bias is not None]
-        summed = Gates(scaled(np.sum(biases, axis=0)).astype(cell.W.dtype))
-    return replace(
-        cell,
-        W=Gates(scaled(np.asarray(cell.W))),
-        U=Gates(scaled(np.asarray(cell.U))),
-        b=summed,
-        b_rec=None,
-        peephole=None if cell.peephole is None else scaled(cell.peephole, peephole=True),
-        gate=theirs,
-    )
+    contents: dict[str, Array] = {name: array.astype(np.float64) for name, array in cell.arrays().items()}
+    if "b_rec" in contents and not row.has_two_biases:
+        contents["b"] = contents.pop("b_rec") + contents.get("b", 0.0)
+    factors = np.array([1.0 if gate == "g" else factor for gate in cell.letters])
+    for name, array in contents.items():
+        if name == "peephole":
+            contents[name] = array * factor
+        elif name != "projection":
+            contents[name] = array * factors.reshape(-1, *[1] * (array.ndim - 1))
+    rounded = {name: array.astype(cell.W.dtype) for name, array in contents.items()}
+    return replace(cell, b=None, b_rec=None, gate=theirs).with_arrays(rounded)
 
 
 def _biases(row: Layout, cell: Cell) -> dict[str, Array]:
     """Return the biases as the layout stores them: two, one that is their sum, or none."""
     if cell.b is None and cell.b_rec is None:
         return {}
-    zeros = np.zeros((4, cell.units), cell.W.dtype)
+    zeros = np.zeros((len(cell.letters), cell.units), cell.W.dtype)
     b = zeros if cell.b is None else np.asarray(cell.b)
     b_rec = zeros if cell.b_rec is None else np.asarray(cell.b_rec)
     if row.has_two_biases:
         return {"b": b, "b_rec": b_rec}
     # b + 0 would turn -0.0 into 0.0, and a bias that is alone must come through bit for bit.
     return {"b": b + b_rec if b_rec.any() and b.any() else (b if b.any() or not b_rec.any() else b_rec)}
+
+
+def _activations(row: Layout, bundle: Bundle) -> dict[str, Activation]:
+    """Return the activations of a bundle's cell: as an option names them, else the fixed ones; output as candidate."""
+    candidate = _stated(row, bundle, row.candidate_option, TANH)
+    activations = {
+        "gate": _stated(row, bundle, row.gate_option, SIGMOID),
+        "candidate": candidate,
+        "output": _stated(row, bundle, row.output_option, candidate),
+    }
+    return {role: activation for role, activation in activations.items() if role in row.cell.roles()}
 
 
 def _stated(row: Layout, bundle: Bundle, option: str, fixed: Activation) -> Activation:

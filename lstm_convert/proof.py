@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.errors import InvalidFile
 from lstm_convert.precision import epsilon
 from lstm_convert.reference import run
@@ -49,7 +49,7 @@ def prove(source: Model, result: Model, allow: frozenset[str] = frozenset()) -> 
         InvalidFile: the result has other layers than the source, or differs by more than rounding.
     """
     if len(source.layers) != len(result.layers):
-        raise InvalidFile(f"the result has {len(result.layers)} LSTM layers, the source {len(source.layers)}")
+        raise InvalidFile(f"the result has {len(result.layers)} recurrent layers, the source {len(source.layers)}")
     random = np.random.default_rng(_SEED)
     worst, tolerance = 0.0, 0.0
     for before, after in zip(source.layers, result.layers, strict=True):
@@ -64,12 +64,14 @@ def prove(source: Model, result: Model, allow: frozenset[str] = frozenset()) -> 
     return Proof(worst, tolerance, len(source.layers))
 
 
-def _as_used(before: LSTM, after: LSTM, allow: frozenset[str]) -> LSTM:
+def _as_used(before: Recurrent, after: Recurrent, allow: frozenset[str]) -> Recurrent:
     """Return a layer of the result with what the user's own code does around it."""
-    if "hard_sigmoid" in allow:
-        after = after.with_cells(
-            {name: replace(cell, gate=before.cells[name].gate) for name, cell in after.cells.items()}
-        )
+    allowed = {
+        direction: {role: activation for role, activation in cell.activations().items() if activation.name in allow}
+        for direction, cell in before.cells.items()
+    }
+    if any(allowed.values()) and list(before.cells) == list(after.cells):
+        after = after.with_cells({name: cell.with_activations(allowed[name]) for name, cell in after.cells.items()})
     if "go_backwards" in allow:
         after = replace(after, go_backwards=before.go_backwards)
     if "merge" in allow:
@@ -79,7 +81,9 @@ def _as_used(before: LSTM, after: LSTM, allow: frozenset[str]) -> LSTM:
     return after
 
 
-def _difference(before: LSTM, after: LSTM, random: np.random.Generator) -> tuple[float, float]:
+def _difference(before: Recurrent, after: Recurrent, random: np.random.Generator) -> tuple[float, float]:
+    if before.kind != after.kind:
+        raise InvalidFile(f"{before.name} is of the kind {before.kind}, the result {after.kind}")
     if list(before.cells) != list(after.cells):
         raise InvalidFile(f"{before.name} has directions {list(before.cells)}, the result {list(after.cells)}")
     x = random.normal(size=(BATCH, STEPS, before.forward.inputs))

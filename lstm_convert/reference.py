@@ -3,7 +3,7 @@
 The equations are those of `canonical`; nothing here is fast on purpose, everything is plain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.canonical import LSTM, Cell
+from lstm_convert.canonical import Cell, GRUCell, LSTMCell, Recurrent, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+Step = Callable[[Float64, Float64, Float64], tuple[Float64, Float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Run:
         outputs: what the layer returns as it is configured: every step, (batch, time, outputs), or the last one,
             (batch, outputs); one array, or one a direction where the two are not merged.
         h: the last output state of each direction, (batch, outputs of that direction).
-        c: the last cell state of each direction, (batch, units).
+        c: the last cell state of each direction, (batch, units); none where cells of this kind have none.
     """
 
     outputs: tuple[Float64, ...]
@@ -40,7 +41,7 @@ class Run:
 
 
 def run(
-    layer: LSTM,
+    layer: Recurrent,
     x: NDArray[Any],
     h0: Sequence[NDArray[Any]] | None = None,
     c0: Sequence[NDArray[Any]] | None = None,
@@ -52,7 +53,7 @@ def run(
         layer: one or two directions.
         x: (batch, time, inputs).
         h0: the initial output state of each direction, (batch, outputs of that direction); zeros where None.
-        c0: the initial cell state of each direction, (batch, units); zeros where None.
+        c0: the initial cell state of each direction, (batch, units); zeros where None, or where there is no such state.
         mask: which steps count, (batch, time); all where None.
 
     Raises:
@@ -75,7 +76,12 @@ def run(
         outputs.append(sequence if layer.return_sequences else steps[:, -1])
         hs.append(h)
         cs.append(c)
-    return Run(_merged(layer, outputs), tuple(hs), tuple(cs))
+    return Run(_merged(layer, outputs), tuple(hs), tuple(cs) if has_cell_state(layer) else ())
+
+
+def has_cell_state(layer: Recurrent) -> bool:
+    """Return whether a layer's cells keep a cell state c beside h; only an LSTM's do."""
+    return isinstance(layer.forward, LSTMCell)
 
 
 def run_cell(
@@ -83,7 +89,8 @@ def run_cell(
 ) -> tuple[Float64, Float64, Float64]:
     """Return every step's output, (batch, time, outputs), and the last h and c of one cell that reads steps in order.
 
-    The output of a step that does not count is that of the step before, zero where there is none.
+    The output of a step that does not count is that of the step before, zero where there is none. A c that cells of
+    this kind do not have stays as it was.
 
     Args:
         cell: the cell.
@@ -92,40 +99,72 @@ def run_cell(
         c: the first cell state, (batch, units).
         counts: which steps count, (batch, time); all where None.
     """
-    gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
     # Contiguous, so that equal weights give equal sums however their file stored them.
     W, U = (np.ascontiguousarray(gates, np.float64) for gates in (cell.W, cell.U))  # noqa: N806 (the field's own letters)
-    biases = [np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec) if bias is not None]
-    bias = sum(biases, np.zeros((4, cell.units)))
-    p_i, p_f, p_o = np.zeros((3, cell.units)) if cell.peephole is None else np.asarray(cell.peephole, np.float64)
-    from_input = np.einsum("btd,gud->tgbu", x, W) + bias[:, None, :]
+    zeros = np.zeros((len(cell.letters), cell.units))
+    b, b_rec = (zeros if bias is None else np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec))
+    next_states = _step_of(cell, U, b_rec)
+    from_input = np.einsum("btd,gud->tgbu", x, W) + b[:, None, :]
     steps = np.empty((x.shape[1], *h.shape))
     output = np.zeros_like(h)
     for step, z_input in enumerate(from_input):
-        z_i, z_f, z_g, z_o = z_input + np.einsum("br,gur->gbu", h, U)
-        i = gate(_clipped(z_i + p_i * c, cell.gate_clip))
-        f = 1.0 - i if cell.coupled else gate(_clipped(z_f + p_f * c, cell.gate_clip))
-        g = candidate(_clipped(z_g, cell.gate_clip))
-        new_c = _clipped(f * c + i * g, cell.cell_clip)
-        o = gate(_clipped(z_o + p_o * new_c, cell.gate_clip))
-        new_h = _projected(cell, o * activation(new_c))
+        new_h, new_c = next_states(z_input, h, c)
         counting = np.ones((len(x), 1), bool) if counts is None else counts[:, step, None]
         c, h, output = np.where(counting, new_c, c), np.where(counting, new_h, h), np.where(counting, new_h, output)
         steps[step] = output
     return steps.transpose(1, 0, 2), h, c
 
 
+def _step_of(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803 (the field's own letter)
+    """Return one step of a cell: from what the input gives each gate, h and c to the new h and c."""
+    if isinstance(cell, LSTMCell):
+        return _lstm_step(cell, U, b_rec)
+    if isinstance(cell, GRUCell):
+        return _gru_step(cell, U, b_rec)
+    if isinstance(cell, SimpleRNNCell):
+        activation = function(cell.candidate)
+        return lambda z_input, h, c: (activation(z_input[0] + h @ U[0].T + b_rec[0]), c)
+    raise Unsupported(f"a cell of the kind {cell.kind} is not known")
+
+
+def _lstm_step(cell: LSTMCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
+    gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
+    p_i, p_f, p_o = np.zeros((3, cell.units)) if cell.peephole is None else np.asarray(cell.peephole, np.float64)
+
+    def step(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
+        z_i, z_f, z_g, z_o = z_input + np.einsum("br,gur->gbu", h, U) + b_rec[:, None, :]
+        i = gate(_clipped(z_i + p_i * c, cell.gate_clip))
+        f = 1.0 - i if cell.coupled else gate(_clipped(z_f + p_f * c, cell.gate_clip))
+        g = candidate(_clipped(z_g, cell.gate_clip))
+        new_c = _clipped(f * c + i * g, cell.cell_clip)
+        o = gate(_clipped(z_o + p_o * new_c, cell.gate_clip))
+        return _projected(cell, o * activation(new_c)), new_c
+
+    return step
+
+
+def _gru_step(cell: GRUCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
+    gate, candidate = function(cell.gate), function(cell.candidate)
+
+    def step(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
+        z, r = gate(z_input[:2] + np.einsum("br,gur->gbu", h, U[:2]) + b_rec[:2, None, :])
+        recurrent = r * (h @ U[2].T + b_rec[2]) if cell.reset_after else (r * h) @ U[2].T + b_rec[2]
+        return z * h + (1.0 - z) * candidate(z_input[2] + recurrent), c
+
+    return step
+
+
 def _clipped(x: Float64, bound: float | None) -> Float64:
     return x if bound is None else np.clip(x, -bound, bound)
 
 
-def _projected(cell: Cell, h: Float64) -> Float64:
+def _projected(cell: LSTMCell, h: Float64) -> Float64:
     if cell.projection is None:
         return h
     return _clipped(h @ np.asarray(cell.projection, np.float64).T, cell.projection_clip)
 
 
-def _merged(layer: LSTM, outputs: list[Float64]) -> tuple[Float64, ...]:
+def _merged(layer: Recurrent, outputs: list[Float64]) -> tuple[Float64, ...]:
     if layer.backward is None or layer.merge is None:
         return tuple(outputs)
     forward, backward = outputs

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import Recurrent
 from lstm_convert.errors import InvalidFile
 
 Array = NDArray[Any]
@@ -50,7 +50,7 @@ class Trial:
 
 
 def trials(
-    layer: LSTM, random: np.random.Generator, data: Array | None = None, *, masked: bool = False
+    layer: Recurrent, random: np.random.Generator, data: Array | None = None, *, masked: bool = False
 ) -> Iterator[Trial]:
     """Yield what a layer is run on: seeded sequences of each length and batch size, or the user's own.
 

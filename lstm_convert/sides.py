@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_convert import reference
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.conversion import load
 from lstm_convert.errors import LstmConvertError, Unsupported
@@ -54,7 +54,7 @@ class Side:
         self._find_runner(entry.framework, path, contents)
 
     @property
-    def layers(self) -> tuple[LSTM, ...]:
+    def layers(self) -> tuple[Recurrent, ...]:
         """The layers."""
         return self.model.layers
 
@@ -68,7 +68,7 @@ class Side:
             self.note(f"{self.layers[number].name} was not run by a framework: {error.what}")
             return None
 
-    def runs(self, layer: LSTM, engine: Engine | None, trial: Trial) -> dict[str, Ran]:
+    def runs(self, layer: Recurrent, engine: Engine | None, trial: Trial) -> dict[str, Ran]:
         """Return what a layer computes, by who did: the reference first, then its framework where it ran.
 
         Args:

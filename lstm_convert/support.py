@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates
+from lstm_convert.canonical import LSTM, Activation, Cell, Gates, GRUCell, LSTMCell, Recurrent, SimpleRNNCell
 from lstm_convert.formats import FORMATS, Format
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.table import KERAS_2
@@ -19,7 +20,7 @@ _INPUTS, _UNITS, _PROJECTED = 3, 5, 2
 
 @dataclass(frozen=True)
 class Variant:
-    """One way in which an LSTM may differ from the plain one.
+    """One way in which an LSTM may differ from the plain one, or another cell that is read.
 
     Args:
         name: what it is.
@@ -28,11 +29,11 @@ class Variant:
     """
 
     name: str
-    layer: LSTM | None
+    layer: Recurrent | None
     refused: str = ""
 
 
-def example(**changes: Any) -> Cell:
+def example(**changes: Any) -> LSTMCell:
     """Return a small cell with random weights, as a variant changes it."""
     random = np.random.default_rng(0)
     outputs = _PROJECTED if "projection" in changes else _UNITS
@@ -41,7 +42,30 @@ def example(**changes: Any) -> Cell:
         "U": Gates(random.normal(size=(4, _UNITS, outputs)) / 4),
         "b": Gates(random.normal(size=(4, _UNITS)) / 4),
     }
-    return Cell(**{**plain, **changes})
+    return LSTMCell(**{**plain, **changes})
+
+
+def _other_cells() -> Iterator[Variant]:
+    """Yield the variants whose cells are no LSTM's."""
+    after, before = (GRUCell.of(_random(GRUCell), reset_after=reset_after) for reset_after in (True, False))
+    simple = SimpleRNNCell.of(_random(SimpleRNNCell))
+    for name, cell in (("GRU, reset after", after), ("GRU, reset before", before), ("simple RNN", simple)):
+        plain = Recurrent.of("layer", cell)
+        yield Variant(name, plain)
+        yield Variant(f"{name}, bidirectional", replace(plain, backward=cell))
+        yield Variant(f"{name}, masked", replace(plain, masked_by="masking"))
+        if isinstance(cell, GRUCell):
+            hard = replace(cell, gate=HARD_SIGMOID_OF_OLD)
+            yield Variant(f"{name}, hard_sigmoid gates of Keras 1 and 2", Recurrent.of("layer", hard))
+    yield Variant("simple RNN, relu", Recurrent.of("layer", replace(simple, candidate=named("relu"))))
+    yield Variant("simple RNN, sigmoid", Recurrent.of("layer", replace(simple, candidate=named("sigmoid"))))
+
+
+def _random(kind: type[Cell]) -> dict[str, NDArray[Any]]:
+    random = np.random.default_rng(0)
+    gates = len(kind.letters)
+    shapes = {"W": (gates, _UNITS, _INPUTS), "U": (gates, _UNITS, _UNITS), "b": (gates, _UNITS)}
+    return {name: random.normal(size=shape) / 4 for name, shape in shapes.items()}
 
 
 def variants() -> tuple[Variant, ...]:
@@ -135,5 +159,6 @@ def _variants() -> Iterator[Variant]:
     yield Variant("clipped cell states", LSTM("lstm", example(cell_clip=0.3)))
     yield Variant("clipped gates", LSTM("lstm", example(gate_clip=0.3)))
     yield Variant("coupled input and forget gate", LSTM("lstm", example(coupled=True)))
+    yield from _other_cells()
     yield Variant("ConvLSTM", None, "a convolution in every gate, not an LSTM's matrix")
     yield Variant("dynamically quantised", None, "its weights are packed for PyTorch's own kernels")

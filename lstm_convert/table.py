@@ -1,4 +1,4 @@
-"""The table: one row for each way in which a framework stores an LSTM cell. Add a row to add a layout.
+"""The table: one row for each way in which a framework stores a recurrent cell. Add a row to add a layout.
 
 Read a row from left to right: `gates` in stored order, then each array with its axes. `input (gate unit)` is Keras's
 (inputs, 4 * units); `(gate unit) input` is PyTorch's (4 * hidden_size, input_size).
@@ -7,7 +7,7 @@ Read a row from left to right: `gates` in stored order, then each array with its
 from dataclasses import replace
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import Activation
+from lstm_convert.canonical import Activation, Cell, GRUCell, SimpleRNNCell
 from lstm_convert.layout import Layout, Slot
 
 # What each generation of Keras means by the name of an activation. hard_sigmoid is clip(slope * x + offset, 0, 1) with
@@ -42,6 +42,8 @@ _KERAS_3_ACTIVATIONS = {
     "swish": named("silu"),
     "hard_swish": named("hard_silu"),
 }
+
+_RESET_BEFORE, _RESET_AFTER = {"reset_after": False}, {"reset_after": True}
 
 KERAS_1 = Layout(
     name="keras 1",
@@ -138,7 +140,156 @@ PYTORCH_CELL = replace(
     source="torch 2.13.0, torch/nn/modules/rnn.py, LSTMCell",
 )
 
+KERAS_1_GRU = replace(
+    KERAS_1,
+    name="keras 1 GRU",
+    cell=GRUCell,
+    gates="zrh",
+    fixed=_RESET_BEFORE,
+    source="keras 1.2.2, keras/layers/recurrent.py, GRU.build and GRU.step",
+)
+
+KERAS_1_GRU_GPU = replace(
+    KERAS_1_GPU,
+    name="keras 1 GRU consume_less='gpu'",
+    cell=GRUCell,
+    gates="zrh",
+    fixed=_RESET_BEFORE,
+    source=KERAS_1_GRU.source,
+)
+
+KERAS_1_SIMPLE = replace(
+    KERAS_1,
+    name="keras 1 SimpleRNN",
+    cell=SimpleRNNCell,
+    gates="g",
+    kernel=Slot("W", "input unit"),
+    recurrent=Slot("U", "state unit"),
+    bias=Slot("b", "unit"),
+    gate_option="",
+    source="keras 1.2.2, keras/layers/recurrent.py, SimpleRNN.build",
+)
+
+KERAS_2_GRU = replace(
+    KERAS_2,
+    name="keras 2 GRU",
+    cell=GRUCell,
+    gates="zrh",
+    fixed=_RESET_BEFORE,
+    source="keras 2.15.0, keras/src/layers/rnn/gru.py, GRUCell.build and GRUCell.call",
+    checked=("2.2.0", "2.15.0"),
+)
+
+KERAS_2_GRU_AFTER = replace(
+    KERAS_2_GRU, name="keras 2 GRU reset_after", bias=Slot("bias", "side (gate unit)"), fixed=_RESET_AFTER
+)
+
+KERAS_CUDNN_GRU = replace(
+    KERAS_CUDNN,
+    name="keras CuDNNGRU",
+    cell=GRUCell,
+    gates="zrh",
+    fixed=_RESET_AFTER,
+    source="keras 2.15.0, keras/src/layers/rnn/cudnn_gru.py; keras/src/saving/legacy/hdf5_format.py",
+)
+
+KERAS_2_SIMPLE = replace(
+    KERAS_2,
+    name="keras 2 SimpleRNN",
+    cell=SimpleRNNCell,
+    gates="g",
+    kernel=Slot("kernel", "input unit"),
+    recurrent=Slot("recurrent_kernel", "state unit"),
+    bias=Slot("bias", "unit"),
+    gate_option="",
+    source="keras 2.15.0, keras/src/layers/rnn/simple_rnn.py, SimpleRNNCell.build",
+    checked=("2.2.0", "2.15.0"),
+)
+
+KERAS_3_GRU = replace(
+    KERAS_2_GRU,
+    name="keras 3 GRU",
+    activations=_KERAS_3_ACTIVATIONS,
+    source="keras 3.15.1, keras/src/layers/rnn/gru.py, GRUCell.build and GRUCell.call",
+    checked=("3.15.1",),
+)
+
+KERAS_3_GRU_AFTER = replace(
+    KERAS_3_GRU, name="keras 3 GRU reset_after", bias=KERAS_2_GRU_AFTER.bias, fixed=_RESET_AFTER
+)
+
+KERAS_3_SIMPLE = replace(
+    KERAS_2_SIMPLE,
+    name="keras 3 SimpleRNN",
+    activations=_KERAS_3_ACTIVATIONS,
+    source="keras 3.15.1, keras/src/layers/rnn/simple_rnn.py, SimpleRNNCell.build",
+    checked=("3.15.1",),
+)
+
+PYTORCH_GRU = replace(
+    PYTORCH,
+    name="pytorch nn.GRU",
+    cell=GRUCell,
+    gates="rzn",
+    projection=None,
+    fixed=_RESET_AFTER,
+    source="torch 2.13.0, torch/nn/modules/rnn.py, GRU",
+)
+
+PYTORCH_GRU_CELL = replace(
+    PYTORCH_GRU, name="pytorch nn.GRUCell", key="{array}", source="torch 2.13.0, torch/nn/modules/rnn.py, GRUCell"
+)
+
+PYTORCH_RNN = replace(
+    PYTORCH,
+    name="pytorch nn.RNN",
+    cell=SimpleRNNCell,
+    gates="g",
+    kernel=Slot("weight_ih", "unit input"),
+    recurrent=Slot("weight_hh", "unit state"),
+    bias=Slot("bias_ih", "unit"),
+    recurrent_bias=Slot("bias_hh", "unit"),
+    projection=None,
+    candidate_option="nonlinearity",
+    activations={name: named(name) for name in ("tanh", "relu")},
+    source="torch 2.13.0, torch/nn/modules/rnn.py, RNN",
+)
+
+PYTORCH_RNN_CELL = replace(
+    PYTORCH_RNN, name="pytorch nn.RNNCell", key="{array}", source="torch 2.13.0, torch/nn/modules/rnn.py, RNNCell"
+)
+
 LAYOUTS = {
     row.name: row
-    for row in (KERAS_1, KERAS_1_GPU, KERAS_2, KERAS_CUDNN, KERAS_3, KERAS_EXTENDED, PYTORCH, PYTORCH_CELL)
+    for row in (
+        *(KERAS_1, KERAS_1_GPU, KERAS_2, KERAS_CUDNN, KERAS_3, KERAS_EXTENDED, PYTORCH, PYTORCH_CELL),
+        *(KERAS_1_GRU, KERAS_1_GRU_GPU, KERAS_2_GRU, KERAS_2_GRU_AFTER, KERAS_CUDNN_GRU, KERAS_3_GRU),
+        *(KERAS_3_GRU_AFTER, PYTORCH_GRU, PYTORCH_GRU_CELL),
+        *(KERAS_1_SIMPLE, KERAS_2_SIMPLE, KERAS_3_SIMPLE, PYTORCH_RNN, PYTORCH_RNN_CELL),
+    )
 }
+
+# The rows for cells of other kinds that go with the row of an LSTM: those of the same files.
+_COUNTERPARTS = {
+    KERAS_1.name: (KERAS_1_GRU, KERAS_1_SIMPLE),
+    KERAS_1_GPU.name: (KERAS_1_GRU_GPU, KERAS_1_SIMPLE),
+    KERAS_2.name: (KERAS_2_GRU, KERAS_2_GRU_AFTER, KERAS_2_SIMPLE),
+    KERAS_CUDNN.name: (KERAS_CUDNN_GRU,),
+    KERAS_3.name: (KERAS_3_GRU, KERAS_3_GRU_AFTER, KERAS_3_SIMPLE),
+    PYTORCH.name: (PYTORCH_GRU, PYTORCH_RNN),
+    PYTORCH_CELL.name: (PYTORCH_GRU_CELL, PYTORCH_RNN_CELL),
+}
+
+
+def counterpart(row: Layout, cell: type[Cell], *, reset_after: bool = True) -> Layout:
+    """Return the row for a cell of some kind in the files that have an LSTM as a row says.
+
+    Args:
+        row: the row of an LSTM.
+        cell: the kind of cell.
+        reset_after: which of two rows, where a GRU has one for each.
+    """
+    if row.cell is cell:
+        return row
+    rows = [other for other in _COUNTERPARTS[row.name] if other.cell is cell]
+    return next((other for other in rows if other.fixed.get("reset_after") == reset_after), rows[0])

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert import proofs, sequences
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.comparison import Row, Runs, joined
 from lstm_convert.errors import Unsupported
 from lstm_convert.rounding import RULE
@@ -190,7 +190,7 @@ def _different_layers(a: Side, b: Side) -> Iterator[str]:
         yield f"A has {len(a.layers)} LSTM layers ({names[0]}), B has {len(b.layers)} ({names[1]})"
 
 
-def _different_sizes(one: LSTM, other: LSTM) -> Iterator[str]:
+def _different_sizes(one: Recurrent, other: Recurrent) -> Iterator[str]:
     if list(one.cells) != list(other.cells):
         yield f"{one.name}: A has {len(one.cells)} direction(s), B {len(other.cells)}"
         return
@@ -275,7 +275,7 @@ def _proof_rows(side: Side, number: int, recorded: proofs.Recorded) -> Iterator[
             yield replace(row, compared=f"proof, {compared}")
 
 
-def _other_sizes(recorded: proofs.Recorded, layer: LSTM) -> Iterator[str]:
+def _other_sizes(recorded: proofs.Recorded, layer: Recurrent) -> Iterator[str]:
     trial, _ = recorded.trials[0]
     found = [layer.forward.inputs, *(size for cell in layer.cells.values() for size in (cell.outputs, cell.units))]
     wanted = [trial.x.shape[2]]

@@ -11,7 +11,7 @@ import pytest
 from helpers import Array, assert_same_bits
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Gates, Model
+from lstm_convert import LSTM, Activation, Cell, Gates, LSTMCell, Model, Recurrent
 from lstm_convert.reference import Run, run
 from lstm_convert.support import example
 
@@ -60,7 +60,7 @@ COMBINED = [
 ]
 
 
-def cast(cell: Cell, dtype: str) -> Cell:
+def cast(cell: LSTMCell, dtype: str) -> LSTMCell:
     gates = {name: Gates(np.asarray(array).astype(dtype)) for name, array in cell.arrays().items() if array.ndim > 1}
     for name in ("peephole", "projection"):
         if name in gates:
@@ -68,7 +68,7 @@ def cast(cell: Cell, dtype: str) -> Cell:
     return replace(cell, **gates)  # type: ignore[arg-type]  # mypy takes one type for all fields
 
 
-def layer_of(cell: str, layer: str, dtype: str = "float64") -> LSTM:
+def layer_of(cell: str, layer: str, dtype: str = "float64") -> Recurrent:
     options = dict(LAYERS[layer])
     if options.pop("backward", False):
         other = example(**CELLS[cell])
@@ -76,14 +76,14 @@ def layer_of(cell: str, layer: str, dtype: str = "float64") -> LSTM:
     return LSTM("lstm", cast(example(**CELLS[cell]), dtype), **options)
 
 
-def given_to(layer: LSTM) -> tuple[Array, Array | None]:
+def given_to(layer: Recurrent) -> tuple[Array, Array | None]:
     """Long enough that clips act, and a mask with gaps at the start, inside and at the end."""
     x = np.random.default_rng(1).normal(size=(2, 6, layer.forward.inputs)).astype(layer.forward.W.dtype)
     mask = np.array([[0, 1, 0, 1, 1, 0], [1, 0, 1, 1, 1, 1]], bool) if layer.masked_by else None
     return x, mask
 
 
-def save(layer: LSTM, path: Path, **options: Any) -> Path:
+def save(layer: Recurrent, path: Path, **options: Any) -> Path:
     lstm_convert.save(Model((layer,)), path, custom_layer=True, **options)
     return path
 
@@ -98,18 +98,18 @@ def opened(path: Path) -> keras.Model:
     return keras.models.load_model(path, safe_mode=True)
 
 
-def in_keras(model: keras.Model, layer: LSTM) -> list[Array]:
+def in_keras(model: keras.Model, layer: Recurrent) -> list[Array]:
     x, mask = given_to(layer)
     found = model(x if mask is None else [x, mask])
     return [np.asarray(array) for array in (found if isinstance(found, list | tuple) else [found])]
 
 
-def expected(layer: LSTM, result: Run) -> list[Array]:
+def expected(layer: Recurrent, result: Run) -> list[Array]:
     states = [state for pair in zip(result.h, result.c, strict=True) for state in pair]
     return [*result.outputs, *(states if layer.return_state else [])]
 
 
-def assert_computes(model: keras.Model, layer: LSTM) -> None:
+def assert_computes(model: keras.Model, layer: Recurrent) -> None:
     x, mask = given_to(layer)
     wanted = expected(layer, run(layer, x, mask=mask))
     for found, array in zip(in_keras(model, layer), wanted, strict=True):
@@ -120,6 +120,6 @@ def assert_computes(model: keras.Model, layer: LSTM) -> None:
 
 def assert_same(found: Cell, wanted: Cell) -> None:
     assert_same_bits(found.arrays(), wanted.arrays())
-    for field in fields(Cell):
+    for field in fields(LSTMCell):
         if field.name not in wanted.arrays():
             assert getattr(found, field.name) == getattr(wanted, field.name), field.name

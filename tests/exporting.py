@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lstm_convert.activations import named
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Model
+from lstm_convert.canonical import (
+    GRU,
+    LSTM,
+    Activation,
+    Gates,
+    GRUCell,
+    LSTMCell,
+    Model,
+    Recurrent,
+    SimpleRNN,
+    SimpleRNNCell,
+)
 from lstm_convert.containers import source_pair
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
@@ -23,7 +34,7 @@ HARD = Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})
 COUNTER = itertools.count()
 
 
-def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", **options: Any) -> Cell:
+def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", **options: Any) -> LSTMCell:
     """A cell of random numbers; `projection` is a size, `peephole` whether there is one."""
     random = np.random.default_rng(seed)
     dtype, scale = options.pop("dtype", "float64"), options.pop("scale", 0.5)
@@ -37,7 +48,7 @@ def cell(inputs: int = 3, units: int = 5, seed: int = 0, *, bias: str = "one", *
     b_rec = Gates(array(4, units)) if bias in ("two", "recurrent") else None
     projection = array(size, units) if size else None
     kernels = Gates(array(4, units, inputs)), Gates(array(4, units, size or units))
-    return Cell(*kernels, b, b_rec, projection, peephole, **options)
+    return LSTMCell(*kernels, b, b_rec, projection, peephole, **options)
 
 
 SAMPLES = {
@@ -72,6 +83,50 @@ SAMPLES = {
     ),
 }  # fmt: skip
 
+
+def gru(inputs: int = 3, units: int = 5, seed: int = 0, *, biases: str = "b b_rec", **options: Any) -> GRUCell:
+    """A GRU's cell of random numbers."""
+    return GRUCell.of(_arrays(3, inputs, units, seed, biases), **options)
+
+
+def simple(inputs: int = 3, units: int = 5, seed: int = 0, *, biases: str = "b b_rec", **options: Any) -> SimpleRNNCell:
+    """A simple RNN's cell of random numbers."""
+    return SimpleRNNCell.of(_arrays(1, inputs, units, seed, biases), **options)
+
+
+def _arrays(gates: int, inputs: int, units: int, seed: int, biases: str) -> dict[str, Array]:
+    random = np.random.default_rng(seed)
+    shapes = {"W": (gates, units, inputs), "U": (gates, units, units), **dict.fromkeys(biases.split(), (gates, units))}
+    return {name: random.normal(scale=0.5, size=shape) for name, shape in shapes.items()}
+
+
+RELU = named("relu")
+OTHERS: dict[str, Recurrent] = {
+    "gru": GRU("gru", gru()),
+    "gru no bias": GRU("gru", gru(biases="")),
+    "gru last": GRU("gru", gru(), return_sequences=False, go_backwards=True),
+    "gru bidirectional": GRU("bi", gru(), gru(seed=1)),
+    "gru bidirectional sum": GRU("bi", gru(), gru(seed=1), merge="sum", return_sequences=False),
+    "gru pair": GRU("bi", gru(), gru(seed=1), merge=None, go_backwards=True),
+    "gru before": GRU("gru", gru(reset_after=False)),
+    "gru before, no bias": GRU("gru", gru(reset_after=False, biases="")),
+    "gru before, both": GRU("bi", gru(reset_after=False, gate=HARD), gru(seed=1), merge="mul"),
+    "gru unlike directions": GRU("bi", gru(units=4), gru(units=5, gate=HARD, candidate=RELU), return_sequences=False),
+    "gru masked": GRU("gru", gru(), masked_by="masking"),
+    "gru masked, before, zero": GRU(
+        "bi", gru(reset_after=False), gru(seed=1, biases="b"), masked_by="masking", zero_output_for_mask=True
+    ),
+    "gru linear": GRU("gru", gru(candidate=named("linear"), biases="b_rec")),
+    "rnn": SimpleRNN("rnn", simple()),
+    "rnn relu": SimpleRNN("rnn", simple(candidate=RELU), simple(candidate=RELU, seed=1), merge="ave"),
+    "rnn two functions": SimpleRNN("rnn", simple(candidate=RELU), simple(seed=1), return_sequences=False),
+    "rnn hard": SimpleRNN("rnn", simple(candidate=HARD, biases="")),
+    "rnn masked": SimpleRNN("rnn", simple(biases="b"), masked_by="masking", go_backwards=True),
+    "rnn masked zero": SimpleRNN(
+        "rnn", simple(candidate=named("linear")), masked_by="masking", zero_output_for_mask=True, return_sequences=False
+    ),
+}
+
 CHAIN = (
     LSTM("first", cell(), cell(seed=1, units=4, gate=HARD)),
     LSTM("second", cell(9, 6, seed=2), follows="first", masked_by="second", stateful=True),
@@ -85,11 +140,11 @@ SEVERAL = (
 )
 
 
-KINDS: dict[str, Sequence[LSTM]] = {name: [layer] for name, layer in SAMPLES.items()}
+KINDS: dict[str, Sequence[Recurrent]] = {name: [layer] for name, layer in {**SAMPLES, **OTHERS}.items()}
 KINDS |= {"chain": CHAIN, "several": SEVERAL}
 
 
-def written(layers: Sequence[LSTM], folder: Path) -> Path:
+def written(layers: Sequence[Recurrent], folder: Path) -> Path:
     """The pair of files, as a conversion writes it."""
     path = folder / f"written_{next(COUNTER)}.py"
     options = WriteOptions(".py")
@@ -108,7 +163,7 @@ def imported(path: Path) -> Any:
     return module
 
 
-def loaded(layers: Sequence[LSTM], folder: Path) -> nn.Module:
+def loaded(layers: Sequence[Recurrent], folder: Path) -> nn.Module:
     model: nn.Module = imported(written(layers, folder)).load()
     return model
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lstm_convert
-from lstm_convert import LSTM, Model
+from lstm_convert import Model, Recurrent
 from lstm_convert.reference import run
 
 Array = NDArray[Any]
@@ -56,10 +56,11 @@ class Recorded:
         return self.y.ndim < self.x.ndim
 
     def initial(self, first: int, count: int) -> tuple[Array, Array] | None:
-        """The states that some rows of a stack start in: one row a layer and direction."""
-        if self.h0 is None or self.c0 is None:
+        """The states that some rows of a stack start in: one row a layer and direction; c is h where there is none."""
+        if self.h0 is None:
             return None
-        return self.h0[first : first + count], self.c0[first : first + count]
+        c0 = self.h0 if self.c0 is None else self.c0
+        return self.h0[first : first + count], c0[first : first + count]
 
 
 @dataclass(frozen=True)
@@ -191,18 +192,20 @@ def readings(cases: Iterable[Case]) -> Iterator[Reading]:
 # What belongs together.
 
 
-def chains(layers: Iterable[LSTM]) -> dict[str, list[LSTM]]:
+def chains(layers: Iterable[Recurrent]) -> dict[str, list[Recurrent]]:
     """The layers of each recorded path: several where a module or RNN([…]) is a stack."""
-    found: dict[str, list[LSTM]] = {}
+    found: dict[str, list[Recurrent]] = {}
     for layer in layers:
         path = re.sub(r"\.\d+$", "", layer.path) if layer.depth is None else layer.path
         found.setdefault(path, []).append(layer)
     return found
 
 
-def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[tuple[Recorded, list[LSTM]]]:
+def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[tuple[Recorded, list[Recurrent]]]:
     """Each recorded layer with the layers that were read for it: by name, else the first of its sizes."""
-    found = chains(model.layers)
+    # Beside the LSTMs, the first fixtures recorded no recurrent layer.
+    paths = {layer.path for layer in recorded}
+    found = {path: chain for path, chain in chains(model.layers).items() if path in paths or chain[0].kind == "LSTM"}
     if named:
         assert set(found) == {layer.path for layer in recorded}
         return [(layer, found[layer.path]) for layer in recorded]
@@ -216,7 +219,7 @@ def paired(recorded: Sequence[Recorded], model: Model, *, named: bool) -> list[t
     return pairs
 
 
-def _fits(chain: list[LSTM], recorded: Recorded) -> bool:
+def _fits(chain: list[Recurrent], recorded: Recorded) -> bool:
     outputs = sum(cell.outputs for cell in chain[-1].cells.values())
     return (chain[0].forward.inputs, outputs) == (recorded.x.shape[-1], recorded.y.shape[-1])
 
@@ -224,49 +227,55 @@ def _fits(chain: list[LSTM], recorded: Recorded) -> bool:
 # What computes.
 
 
-def run_reference(chain: Sequence[LSTM], recorded: Recorded, *, as_stated: bool = True) -> dict[str, Array]:
-    """What the float64 reference computes: output and last states, as configured or, for want of that, as recorded."""
+def run_reference(chain: Sequence[Recurrent], recorded: Recorded, *, as_stated: bool = True) -> dict[str, Array]:
+    """What the float64 reference computes: output and last states, as configured or, for want of that, as recorded.
+
+    The last states of a cell that has no c are h alone.
+    """
     if not as_stated:
         chain = [*chain[:-1], replace(chain[-1], return_sequences=not recorded.last_only)]
     outputs: tuple[Array, ...] = (recorded.x,)
-    states: list[tuple[Array, Array]] = []
+    states: list[tuple[Array, ...]] = []
     for layer in chain:
         h0, c0 = recorded.initial(len(states), len(layer.cells)) or (None, None)
         result = run(layer, outputs[0], h0, c0, recorded.mask)  # type: ignore[arg-type]  # rows are a sequence of arrays
-        states += list(zip(result.h, result.c, strict=True))
+        states += list(zip(*filter(None, (result.h, result.c)), strict=True))
         outputs = result.outputs
     computed = {"y": outputs[0] if len(outputs) == 1 else np.stack(outputs)}
     return computed | ({} if recorded.hn is None else _states(states))
 
 
 def run_torch(chain: Sequence[nn.Module], recorded: Recorded) -> dict[str, Array]:
-    """What nn.LSTM or nn.LSTMCell modules compute, one after the other."""
+    """What PyTorch's recurrent modules compute, one after the other."""
     x = torch.from_numpy(recorded.x)
-    states: list[tuple[Array, Array]] = []
+    states: list[tuple[Array, ...]] = []
     with torch.no_grad():
         for module in chain:
-            rows = 1 if isinstance(module, nn.LSTMCell) else module.num_layers * (1 + module.bidirectional)
-            given = recorded.initial(len(states), rows)
-            start = tuple(torch.from_numpy(state) for state in given) if given else None
-            x, h, c = _steps(module, x, start) if isinstance(module, nn.LSTMCell) else _sequence(module, x, start)
-            states += list(zip(h.numpy(), c.numpy(), strict=True))
-    last = np.concatenate([h for h, _ in states[-(1 + getattr(chain[-1], "bidirectional", False)) :]], axis=-1)
+            cell = isinstance(module, nn.RNNCellBase)
+            rows = 1 if cell else module.num_layers * (1 + module.bidirectional)
+            given = recorded.initial(len(states), rows) or np.zeros(
+                (2, rows, len(x), module.hidden_size), x.numpy().dtype
+            )
+            start = [torch.from_numpy(state) for state in given][: 1 + isinstance(module, nn.LSTM | nn.LSTMCell)]
+            x, last_states = _steps(module, x, start) if cell else _sequence(module, x, start)
+            states += list(zip(*(state.numpy() for state in last_states), strict=True))
+    last = np.concatenate([h for h, *_ in states[-(1 + getattr(chain[-1], "bidirectional", False)) :]], axis=-1)
     computed = {"y": last if recorded.last_only else x.numpy()}
     return computed | ({} if recorded.hn is None else _states(states))
 
 
-def _sequence(module: nn.Module, x: Any, start: Any) -> tuple[Any, Any, Any]:
-    y, (h, c) = module(x, start)
-    return y, h, c
+def _sequence(module: nn.Module, x: Any, start: list[Any]) -> tuple[Any, Any]:
+    y, last = module(x, tuple(start) if len(start) > 1 else start[0])
+    return y, last if len(start) > 1 else [last]
 
 
-def _steps(cell: nn.LSTMCell, x: Any, start: Any) -> tuple[Any, Any, Any]:
-    h, c = (state[0] for state in start) if start else torch.zeros(2, len(x), cell.hidden_size, dtype=x.dtype)
+def _steps(cell: nn.Module, x: Any, start: list[Any]) -> tuple[Any, Any]:
+    states = [state[0] for state in start]
     outputs = []
     for step in x.unbind(1):
-        h, c = cell(step, (h, c))
-        outputs.append(h)
-    return torch.stack(outputs, 1), h[None], c[None]
+        states = list(cell(step, tuple(states))) if len(states) > 1 else [cell(step, states[0])]
+        outputs.append(states[0])
+    return torch.stack(outputs, 1), [state[None] for state in states]
 
 
 def keras_name(name: str) -> str:
@@ -282,7 +291,10 @@ def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
     for layer in chain:
         rows = 2 if hasattr(layer, "backward_layer") else 1
         given = recorded.initial(row, rows)
-        start = [array for pair in zip(*given, strict=True) for array in pair] if given else None
+        inner = type(getattr(layer, "forward_layer", layer)).__name__
+        two = inner in ("LSTM", "RNN")  # states, of which others have one
+        pairs = zip(*given, strict=True) if given else []
+        start = [array for pair in pairs for array in pair[: 1 + two]] if given else None
         row += rows
         mask = {} if recorded.mask is None else {"mask": recorded.mask}
         result = layer(outputs[0], initial_state=start, **mask)
@@ -291,13 +303,12 @@ def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
         outputs, states = outputs[:count], outputs[count:]
     assert not (recorded.last_only and np.ndim(outputs[0]) == 3), "a layer that was recorded with its last step alone"
     computed = {"y": np.asarray(outputs[0]) if len(outputs) == 1 else np.stack([np.asarray(y) for y in outputs])}
-    pairs = [(np.asarray(h), np.asarray(c)) for h, c in zip(states[::2], states[1::2], strict=True)]
-    return computed | ({} if recorded.hn is None or not states else _states(pairs))
+    last = [(np.asarray(h), np.asarray(c)) for h, c in zip(states[::2], states[1::2], strict=True)]
+    return computed | ({} if recorded.hn is None or not states else _states(last))
 
 
-def _states(states: Sequence[tuple[Array, Array]]) -> dict[str, Array]:
-    h, c = zip(*states, strict=True)
-    return {"hn": np.stack(h), "cn": np.stack(c)}
+def _states(states: Sequence[tuple[Array, ...]]) -> dict[str, Array]:
+    return {name: np.stack(parts) for name, parts in zip(("hn", "cn"), zip(*states, strict=True), strict=False)}
 
 
 def modules_of(state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, nn.Module]:
@@ -307,16 +318,17 @@ def modules_of(state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.flo
         own = {key.rpartition(".")[2]: tensor for key, tensor in state.items() if key.rpartition(".")[0] == path}
         cell = "weight_ih" in own
         kernel = own["weight_ih" if cell else "weight_ih_l0"]
-        sizes = (kernel.shape[1], kernel.shape[0] // 4)
+        gates = 4 if "weight_hr_l0" in own else len(kernel) // own["weight_hh" if cell else "weight_hh_l0"].shape[1]
+        sizes, kind = (kernel.shape[1], kernel.shape[0] // gates), {4: "LSTM", 3: "GRU", 1: "RNN"}[gates]
         if cell:
-            module: nn.Module = nn.LSTMCell(*sizes, bias="bias_ih" in own, dtype=dtype)
+            module: nn.Module = getattr(nn, f"{kind}Cell")(*sizes, bias="bias_ih" in own, dtype=dtype)
         else:
-            module = nn.LSTM(
+            module = getattr(nn, kind)(
                 *sizes,
                 num_layers=sum(bool(re.fullmatch(r"weight_ih_l\d+", key)) for key in own),
                 bias="bias_ih_l0" in own,
                 bidirectional="weight_ih_l0_reverse" in own,
-                proj_size=len(own["weight_hr_l0"]) if "weight_hr_l0" in own else 0,
+                **({"proj_size": len(own["weight_hr_l0"])} if "weight_hr_l0" in own else {}),
                 batch_first=True,
                 dtype=dtype,
             )
@@ -371,9 +383,9 @@ def assert_same_model(found: Model, wanted: Model) -> None:
     """The same in every field, and bit for bit in every array."""
     assert_same_weights(found, wanted)
     for layer, other in zip(wanted.layers, found.layers, strict=True):
-        for field in fields(LSTM):
+        for field in fields(Recurrent):
             if field.name not in ("forward", "backward"):
                 assert getattr(other, field.name) == getattr(layer, field.name), f"{layer.name}.{field.name}"
         for cell, same in zip(layer.cells.values(), other.cells.values(), strict=True):
-            assert (same.gate, same.candidate, same.output) == (cell.gate, cell.candidate, cell.output)
+            assert (same.activations(), same.settings()) == (cell.activations(), cell.settings())
     assert (found.left_out, found.assumed, found.provenance) == (wanted.left_out, wanted.assumed, wanted.provenance)

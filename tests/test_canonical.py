@@ -4,16 +4,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Model
+from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell, Model
 from lstm_convert.errors import LayoutMismatch
 
 
-def cell(**changes: Any) -> Cell:
+def cell(**changes: Any) -> LSTMCell:
     shapes: dict[str, Any] = {"W": (4, 5, 3), "U": (4, 5, 5), "b": (4, 5), "b_rec": (4, 5)} | changes
     fields: dict[str, Any] = {name: Gates(np.zeros(shape)) for name, shape in shapes.items() if shape is not None}
     if "projection" in fields:
         fields["projection"] = fields["projection"].array
-    return Cell(**fields)
+    return LSTMCell(**fields)
 
 
 def test_a_gate_is_reached_by_its_letter() -> None:
@@ -109,7 +109,7 @@ def test_a_layer_gives_its_cells_by_direction() -> None:
 def test_a_model_gives_a_layer_by_name_and_says_which_there_are() -> None:
     model = Model((LSTM("a", cell()), LSTM("b", cell(), depth=1)))
     assert model["b.l1"] is model.layers[1]
-    with pytest.raises(KeyError, match=r"no LSTM layer 'c'; there are a, b\.l1"):
+    with pytest.raises(KeyError, match=r"no recurrent layer 'c'; there are a, b\.l1"):
         model["c"]
 
 

@@ -91,7 +91,7 @@ def test_info_as_json_has_its_documented_keys(command: Command) -> None:
     answer = command("info", FIXTURES / "torch-2.13/several.pt", "--json").json
     assert list(answer) == ["file", "provenance", "layers", "left_out", "assumed", "notes"]
     assert list(answer["provenance"]) == ["framework", "version", "format", "file", "sha256"]
-    assert [layer["name"] for layer in answer["layers"]] == ["encoder", "decoder.l0", "decoder.l1", "cell"]
+    assert [layer["name"] for layer in answer["layers"]] == ["encoder", "gru", "decoder.l0", "decoder.l1", "cell"]
     assert set(answer["layers"][0]) >= {
         "name", "inputs", "units", "outputs", "directions", "dtype", "activations", "return_sequences", "follows",
         "layout", "keys",
@@ -99,7 +99,8 @@ def test_info_as_json_has_its_documented_keys(command: Command) -> None:
     encoder = answer["layers"][0]
     assert (encoder["inputs"], encoder["units"], encoder["directions"]) == (3, 5, ["forward", "backward"])
     assert encoder["keys"][1]["weight_ih"] == "encoder.weight_ih_l0_reverse"
-    assert answer["layers"][2]["follows"] == "decoder.l0"
+    assert answer["layers"][3]["follows"] == "decoder.l0"
+    assert [layer["kind"] for layer in answer["layers"]] == ["LSTM", "GRU", "LSTM", "LSTM", "LSTM"]
 
 
 def test_convert_says_what_it_did_and_proves_it(command: Command) -> None:
@@ -130,7 +131,7 @@ def test_what_is_left_out_is_listed(command: Command, arguments: list[str]) -> N
     left_out = lstm_convert.load(WEATHER).left_out
     answer = command(*arguments, WEATHER, *target)
     weights = [entry for entry in left_out if entry.purpose == "weight"]
-    assert "left out, part of no LSTM: 37 arrays" in answer.out
+    assert "left out, part of no recurrent layer: 37 arrays" in answer.out
     assert [f"  {entry.key} {entry.shape} {entry.dtype}" in answer.out for entry in weights] == [True] * 4
     assert f"  optimizer state: {len(left_out) - 4} arrays" in answer.out
     listed = command(*arguments, WEATHER, *target, "--json", *(["--force"] if target else [])).json["left_out"]

@@ -31,7 +31,7 @@ from custom_layers import (
 from helpers import FIXTURES, Array
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Gates, InvalidFile, LayoutMismatch, Model, Unsupported
+from lstm_convert import LSTM, Activation, Gates, InvalidFile, LayoutMismatch, LSTMCell, Model, Unsupported
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.cli import main
 from lstm_convert.formats import FORMATS
@@ -104,7 +104,7 @@ def test_keras_trains_it_saves_it_and_what_it_saved_is_read(cell: str, layer: st
     assert_computes(model, lstm_convert.from_keras(model).layers[0])
 
 
-def tensorflow_cell(arrays: Mapping[str, Array]) -> tuple[Cell, dict[str, Any]]:
+def tensorflow_cell(arrays: Mapping[str, Array]) -> tuple[LSTMCell, dict[str, Any]]:
     """A TensorFlow 1 cell: rows of x, then of h; columns i, j, f, o; a forget bias added at run time."""
     settings = json.loads(str(arrays["settings"]))
     inputs = arrays["x"].shape[-1]
@@ -113,7 +113,7 @@ def tensorflow_cell(arrays: Mapping[str, Array]) -> tuple[Cell, dict[str, Any]]:
     forget = np.zeros_like(bias)
     forget[1] = settings["forget_bias"]
     peephole = [arrays[f"w_{gate}_diag"] for gate in "ifo"] if "w_i_diag" in arrays else None
-    cell = Cell(
+    cell = LSTMCell(
         W=Gates(gates[..., :inputs]),
         U=Gates(gates[..., inputs:]),
         b=Gates(bias),

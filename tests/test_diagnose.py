@@ -15,11 +15,11 @@ from helpers import FIXTURES
 from numpy.typing import NDArray
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Diagnosis, Gates, Model, cli, diagnose, reference
+from lstm_convert import LSTM, Activation, Diagnosis, Gates, LSTMCell, Model, cli, diagnose, reference
 from lstm_convert.diagnosis import orders
 
 Array = NDArray[Any]
-Plant = Callable[[Cell], Cell]
+Plant = Callable[[Any], Any]
 
 TORCH = FIXTURES / "torch-2.13"
 KERAS_3 = FIXTURES / "keras-3.15.1"
@@ -32,22 +32,22 @@ HARD_3 = Activation("hard_sigmoid", {"slope": 1 / 6, "offset": 0.5})
 NOTHING = 1e-6
 
 
-def with_arrays(cell: Cell, **arrays: Any) -> Cell:
+def with_arrays(cell: LSTMCell, **arrays: Any) -> LSTMCell:
     gated = ("W", "U", "b", "b_rec")
     wrapped: dict[str, Any] = {key: Gates(value) if key in gated else value for key, value in arrays.items()}
     return replace(cell, **wrapped)
 
 
-def everywhere(cell: Cell, change: Callable[[Array], Array]) -> Cell:
+def everywhere(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
     return with_arrays(cell, **{key: change(np.asarray(array)) for key, array in cell.arrays().items()})
 
 
-def gates_everywhere(cell: Cell, change: Callable[[Array], Array]) -> Cell:
+def gates_everywhere(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
     arrays = cell.arrays()
     return with_arrays(cell, **{key: change(arrays[key]) for key in ("W", "U", "b", "b_rec") if key in arrays})
 
 
-def biases(cell: Cell, change: Callable[[Array], Array]) -> Cell:
+def biases(cell: LSTMCell, change: Callable[[Array], Array]) -> LSTMCell:
     """Change the sum of the biases, and leave it on the input side."""
     zeros = np.zeros((4, cell.units), cell.W.dtype)
     both = [zeros if bias is None else np.asarray(bias) for bias in (cell.b, cell.b_rec)]
@@ -64,7 +64,7 @@ def stored_as(order: str) -> Plant:
     return lambda cell: gates_everywhere(cell, lambda array: array[["ifgo".index(gate) for gate in order]])
 
 
-def chainer(cell: Cell) -> Cell:
+def chainer(cell: LSTMCell) -> LSTMCell:
     """Chainer stores a, i, f, o of the first unit, then those of the second."""
 
     def stored(array: Array) -> Array:
@@ -93,21 +93,21 @@ def from_keras_kernel(array: Array) -> Array:
     return np.stack(np.split(array, 4, axis=1)).transpose(0, 2, 1)
 
 
-def kernel_reshaped(cell: Cell) -> Cell:
+def kernel_reshaped(cell: LSTMCell) -> LSTMCell:
     W = np.asarray(cell.W)  # noqa: N806 (the field's own letter)
     return with_arrays(cell, W=from_torch_weight(keras_kernel(W).reshape(torch_weight(W).shape)))
 
 
-def recurrent_reshaped(cell: Cell) -> Cell:
+def recurrent_reshaped(cell: LSTMCell) -> LSTMCell:
     U = np.asarray(cell.U)  # noqa: N806 (the field's own letter)
     return with_arrays(cell, U=from_keras_kernel(torch_weight(U).reshape(keras_kernel(U).shape)))
 
 
-def recurrent_transposed(cell: Cell) -> Cell:
+def recurrent_transposed(cell: LSTMCell) -> LSTMCell:
     return with_arrays(cell, U=np.asarray(cell.U).transpose(0, 2, 1))
 
 
-def cudnn(cell: Cell) -> Cell:
+def cudnn(cell: LSTMCell) -> LSTMCell:
     """What CuDNNLSTM stores, by the formula of Keras's own converter, taken for an LSTM's."""
 
     def stored(array: Array) -> Array:
@@ -117,15 +117,15 @@ def cudnn(cell: Cell) -> Cell:
     return with_arrays(cell, W=stored(np.asarray(cell.W)), U=stored(np.asarray(cell.U)))
 
 
-def doubled(cell: Cell) -> Cell:
+def doubled(cell: LSTMCell) -> LSTMCell:
     return biases(cell, lambda b: 2 * b)
 
 
-def dropped(cell: Cell) -> Cell:
+def dropped(cell: LSTMCell) -> LSTMCell:
     return replace(cell, b=None, b_rec=None)
 
 
-def misplaced(cell: Cell) -> Cell:
+def misplaced(cell: LSTMCell) -> LSTMCell:
     return biases(cell, lambda b: b[[2, 1, 0, 3]])
 
 
@@ -141,7 +141,7 @@ def rounded(dtype: Any) -> Plant:
     return lambda cell: everywhere(cell, lambda array: array.astype(dtype))
 
 
-def permuted(cell: Cell) -> Cell:
+def permuted(cell: LSTMCell) -> LSTMCell:
     """The same LSTM with its units in another order, some flipped: only for whoever reads its units so."""
     random = np.random.default_rng(5)
     order = np.roll(random.permutation(cell.units), 1)
@@ -213,12 +213,12 @@ def worst(diagnosis: Diagnosis) -> float:
 def random_model(units: int, inputs: int, layers: int, seed: int, *, both: bool = False) -> Model:
     random = np.random.default_rng(seed)
 
-    def cell(width: int) -> Cell:
+    def cell(width: int) -> LSTMCell:
         W, U, b = (  # noqa: N806 (the fields' own letters)
             (random.normal(size=size) * 0.3).astype(np.float32)
             for size in ((4, units, width), (4, units, units), (4, units))
         )
-        return Cell(Gates(W), Gates(U), Gates(b))
+        return LSTMCell(Gates(W), Gates(U), Gates(b))
 
     found, width = [], inputs
     for place in range(layers):
@@ -384,7 +384,7 @@ def test_each_layer_and_direction_has_its_own_mistakes(models: dict[str, Model])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_layer_that_follows_permuted_units_is_right(models: dict[str, Model], direction: str) -> None:
     right = models["bidirectional"]
-    cell = right.layers[0].cells[direction]
+    cell: Any = right.layers[0].cells[direction]
     numbered = with_arrays(cell, W=np.broadcast_to(np.arange(1.0, cell.units + 1)[:, None], cell.W.shape))
     moved = np.asarray(permuted(numbered).W)[2, :, 0]  # the candidate's rows show the sign too
     columns, signs = np.arange(2 * cell.units), np.ones(2 * cell.units, np.float32)
@@ -426,7 +426,7 @@ def test_how_two_biases_share_their_sum_does_not_count(models: dict[str, Model])
     assert diagnose(models["two_layer"], planted(models["two_layer"], [lambda cell: biases(cell, np.copy)])).same
     random = np.random.default_rng(3)
 
-    def shared(cell: Cell) -> Cell:
+    def shared(cell: LSTMCell) -> LSTMCell:
         b = np.asarray(cell.b)
         share = random.normal(size=b.shape).astype(b.dtype)
         return replace(cell, b=Gates(b - share), b_rec=Gates(share))
@@ -436,9 +436,9 @@ def test_how_two_biases_share_their_sum_does_not_count(models: dict[str, Model])
 
 def test_weights_scaled_for_keras_3_compute_the_same_hard_sigmoid() -> None:
     right = lstm_convert.load(KERAS_2 / "hard.h5")
-    assert right.layers[0].forward.gate == HARD_2
+    assert right.layers[0].forward.activations()["gate"] == HARD_2
 
-    def scaled(cell: Cell) -> Cell:
+    def scaled(cell: LSTMCell) -> LSTMCell:
         factors = np.array([1.2, 1.2, 1.0, 1.2], np.float32)
         done = gates_everywhere(cell, lambda array: (array.T * factors[:, None].T).T if array.ndim == 1 else
                                 array * factors.reshape(-1, *[1] * (array.ndim - 1)))  # fmt: skip
@@ -483,7 +483,7 @@ def test_another_training_is_not_explained(units: int, inputs: int, seed: int) -
 def test_one_more_step_of_training_is_not_explained(models: dict[str, Model]) -> None:
     random = np.random.default_rng(0)
 
-    def trained(cell: Cell) -> Cell:
+    def trained(cell: LSTMCell) -> LSTMCell:
         return everywhere(cell, lambda array: array * (1 + 1e-3 * random.normal(size=array.shape)).astype(array.dtype))
 
     found = only(diagnose(models["plain"], planted(models["plain"], [trained])))
@@ -493,7 +493,7 @@ def test_one_more_step_of_training_is_not_explained(models: dict[str, Model]) ->
 def test_numbers_in_places_that_no_mistake_explains_are_unrelated(models: dict[str, Model]) -> None:
     random = np.random.default_rng(0)
 
-    def shuffled(cell: Cell) -> Cell:
+    def shuffled(cell: LSTMCell) -> LSTMCell:
         return gates_everywhere(cell, lambda array: random.permuted(array.reshape(4, -1), axis=1).reshape(array.shape))
 
     assert names(diagnose(models["plain"], planted(models["plain"], [shuffled]))) == {"unrelated"}
@@ -567,7 +567,7 @@ def test_every_order_of_gates_has_a_name(order: orders.Order) -> None:
 
 
 def test_gates_swapped_in_one_kernel_alone_are_named(models: dict[str, Model]) -> None:
-    def kernel_only(cell: Cell) -> Cell:
+    def kernel_only(cell: LSTMCell) -> LSTMCell:
         return with_arrays(cell, W=np.asarray(cell.W)[[0, 3, 2, 1]])
 
     found = only(diagnose(models["plain"], planted(models["plain"], [kernel_only])))
@@ -605,7 +605,7 @@ def test_keras_1_list_concatenated() -> None:
     """layouts.md 1: a list in the order i, c, f, o, concatenated as if it were i, f, c, o."""
     right = lstm_convert.load(FIXTURES / "keras-1.2.2/plain.h5")
 
-    def concatenated(cell: Cell) -> Cell:
+    def concatenated(cell: LSTMCell) -> LSTMCell:
         return gates_everywhere(cell, lambda array: np.stack([array[0], array[2], array[1], array[3]]))
 
     found = diagnose(right, planted(right, [concatenated]))
@@ -643,7 +643,7 @@ def test_no_transpose_for_weight_ih() -> None:
 def test_no_transpose_for_a_kernel_as_wide_as_four_gates() -> None:
     right = random_model(3, 12, 1, 0)
 
-    def untransposed(cell: Cell) -> Cell:
+    def untransposed(cell: LSTMCell) -> LSTMCell:
         return with_arrays(cell, W=from_torch_weight(keras_kernel(np.asarray(cell.W))))
 
     found = only(diagnose(right, planted(right, [untransposed])))

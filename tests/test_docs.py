@@ -11,7 +11,7 @@ import pytest
 from helpers import FIXTURES
 
 import lstm_convert
-from lstm_convert import LSTM, Cell, Gates, Model, cli
+from lstm_convert import LSTM, Gates, LSTMCell, Model, cli
 from lstm_convert.formats import support_markdown
 from lstm_convert.frameworks import WriteOptions, per_gate
 
@@ -67,7 +67,7 @@ def test_every_command_in_the_readme_is_one() -> None:
 def test_the_canonical_forms_specification_is_short_and_names_all_fields() -> None:
     text = section("The canonical form on disk")
     assert 5 < len([line for line in text.splitlines() if line.strip()]) <= 15
-    layer = LSTM("lstm", Cell(Gates(np.ones((4, 2, 3))), Gates(np.ones((4, 2, 2))), peephole=np.ones((3, 2))))
+    layer = LSTM("lstm", LSTMCell(Gates(np.ones((4, 2, 3))), Gates(np.ones((4, 2, 2))), peephole=np.ones((3, 2))))
     written = per_gate.write(Model((layer,)), WriteOptions(".npz"))
     document = json.loads(written.document("__metadata__"))
     assert {"format", "version", "layers", "provenance", "notes"} <= set(document)

@@ -251,12 +251,6 @@ def other_hdf5(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        (lambda _: KERAS_1 / "gru.h5", "W"),
-        (lambda _: KERAS_3 / "gru.h5", "kernel"),
-        (lambda _: KERAS_3 / "gru.keras", "vars"),
-        (lambda _: KERAS_3 / "gru.weights.h5", "vars"),
-        (lambda _: TORCH / "gru.pt", "weight_ih_l0"),
-        (lambda _: TORCH / "gru.safetensors", "weight_ih_l0"),
         (lambda _: TORCH / "plain.expected.npz", "x0"),
         (linear, "weight"),
         (nothing, "no arrays"),
@@ -266,7 +260,7 @@ def other_hdf5(path: Path) -> Path:
 def test_a_file_without_an_lstm(refused: Refused, tmp_path: Path, source: Callable[[Path], Path], found: str) -> None:
     lines = refused(source(tmp_path))
     assert "has no LSTM" in lines[0]
-    assert lines[1].startswith("  expected the weights of an LSTM, found ")
+    assert lines[1].startswith("  expected the weights of an LSTM, GRU or simple RNN, found ")
     assert found in lines[1]
 
 
@@ -539,7 +533,10 @@ def test_the_limit_is_one(tmp_path: Path) -> None:
     ("options", "words"),
     [
         (["--allow", "anything"], ["cannot be allowed: anything", "expected one of hard_sigmoid"]),
-        (["--rename", "absent=b"], ["no layer has the path to be renamed", "absent: there are encoder, decoder, cell"]),
+        (
+            ["--rename", "absent=b"],
+            ["no layer has the path to be renamed", "absent: there are encoder, gru, decoder"],
+        ),
         (["--rename", "encoder=cell"], ["two layers would have one name", "encoder as cell"]),
     ],
 )

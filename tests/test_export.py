@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from exporting import CHAIN, HARD, KINDS, SAMPLES, SEVERAL, Array, assert_formatted, cell, imported, loaded, written
+from exporting import (
+    CHAIN,
+    HARD,
+    KINDS,
+    OTHERS,
+    SAMPLES,
+    SEVERAL,
+    Array,
+    assert_formatted,
+    cell,
+    imported,
+    loaded,
+    written,
+)
 from helpers import assert_close, assert_same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +29,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import LSTM, Activation, Model
+from lstm_convert.canonical import LSTM, Activation, Model, Recurrent
 from lstm_convert.containers import source_pair
 from lstm_convert.export import state
 from lstm_convert.reference import Run, run
@@ -30,10 +43,11 @@ pytestmark = [
 ]
 
 BATCH, STEPS = 4, 6
+EVERY: dict[str, Recurrent] = {**SAMPLES, **OTHERS}
 EXPLODING = 1e5  # exponentials of exponentials leave what float64 can tell apart
 
 
-def joined(layer: LSTM, states: Sequence[Array]) -> torch.Tensor:
+def joined(layer: Recurrent, states: Sequence[Array]) -> torch.Tensor:
     """The states of all directions as the module takes and returns them."""
     alike = len({(cell.units, cell.outputs) for cell in layer.cells.values()}) == 1
     return torch.from_numpy(np.stack(states) if alike else np.concatenate(states, -1)[None])
@@ -42,7 +56,7 @@ def joined(layer: LSTM, states: Sequence[Array]) -> torch.Tensor:
 class Inputs:
     """Random sequences, states and masks for a layer; a row of the mask is all false, one all true."""
 
-    def __init__(self, layer: LSTM, seed: int = 0) -> None:
+    def __init__(self, layer: Recurrent, seed: int = 0) -> None:
         random = np.random.default_rng(seed)
         cells = list(layer.cells.values())
         self.layer = layer
@@ -54,10 +68,8 @@ class Inputs:
             self.mask[0], self.mask[1] = False, True
 
     def tensors(self, dtype: torch.dtype = torch.float64) -> list[Any]:
-        given = [
-            torch.from_numpy(self.x).to(dtype),
-            tuple(joined(self.layer, states).to(dtype) for states in (self.h, self.c)),
-        ]
+        states = tuple(joined(self.layer, states).to(dtype) for states in (self.h, self.c))
+        given: list[Any] = [torch.from_numpy(self.x).to(dtype), states if isinstance(self.layer, LSTM) else states[0]]
         return given if self.mask is None else [*given, torch.from_numpy(self.mask)]
 
 
@@ -69,29 +81,29 @@ def size_of(result: Run) -> float:
     )
 
 
-def assert_like_reference(result: Any, layer: LSTM, inputs: Inputs, atol: float = 1e-12) -> None:
+def assert_like_reference(result: Any, layer: Recurrent, inputs: Inputs, atol: float = 1e-12) -> None:
     expected = run(layer, inputs.x, inputs.h, inputs.c, inputs.mask)
     atol *= size_of(expected) ** 2  # of what grows, the rounding grows
-    output, (h, c) = result
+    output, last = result
     found = output if isinstance(output, tuple) else (output,)
     for one, other in zip(
-        (*found, h, c),
-        (*expected.outputs, *(joined(layer, states) for states in (expected.h, expected.c))),
+        (*found, *(last if isinstance(last, tuple) else (last,))),
+        (*expected.outputs, *(joined(layer, states) for states in filter(None, (expected.h, expected.c)))),
         strict=True,
     ):
         assert_close(one.detach().numpy(), np.asarray(other), atol)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", EVERY)
 def test_it_computes_what_the_reference_computes(name: str, tmp_path: Path) -> None:
-    layer = SAMPLES[name]
+    layer = EVERY[name]
     inputs = Inputs(layer)
     assert_like_reference(loaded([layer], tmp_path)(*inputs.tensors()), layer, inputs)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", EVERY)
 def test_it_computes_the_same_without_states_and_in_float32(name: str, tmp_path: Path) -> None:
-    layer = SAMPLES[name]
+    layer = EVERY[name]
     model = loaded([layer], tmp_path).float()
     inputs = Inputs(layer)
     assert_like_reference(model(*inputs.tensors(torch.float32)), layer, inputs, 1e-5)
@@ -205,7 +217,7 @@ def test_a_decoder_starts_where_its_encoder_ended(tmp_path: Path) -> None:
     assert "hand these in" in (type(model).__doc__ or "")
 
 
-def arguments_of(layers: Sequence[LSTM], model: nn.Module) -> list[Any]:
+def arguments_of(layers: Sequence[Recurrent], model: nn.Module) -> list[Any]:
     """Inputs for one layer with states, for several without."""
     if len(layers) == 1:
         return Inputs(layers[0]).tensors()

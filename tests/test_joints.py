@@ -207,7 +207,7 @@ def test_what_only_a_subclassed_model_s_code_says_is_assumed_aloud() -> None:
 
     model = Masked()
     model(np.zeros((1, 2, 4), "float32"))
-    assert [sentence for sentence in from_keras(model).assumed if "no mask reaches an LSTM" in sentence]
+    assert [sentence for sentence in from_keras(model).assumed if "no mask reaches a recurrent layer" in sentence]
     assert from_keras(nested(lstm("rnn"), "plain")).assumed == ()
 
 

@@ -8,21 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import TANH, Activation, Cell, Gates
+from lstm_convert.canonical import TANH, Activation, Cell, Gates, GRUCell, LSTMCell, SimpleRNNCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.layout import Layout, Slot
 from lstm_convert.packing import options, pack, rescaled, unpack, whereabouts
 from lstm_convert.table import (
     KERAS_1,
     KERAS_1_GPU,
+    KERAS_1_GRU,
+    KERAS_1_GRU_GPU,
+    KERAS_1_SIMPLE,
     KERAS_2,
     KERAS_3,
+    KERAS_3_GRU,
+    KERAS_3_GRU_AFTER,
     KERAS_CUDNN,
     KERAS_EXTENDED,
     LAYOUTS,
     PYTORCH,
+    PYTORCH_GRU,
+    PYTORCH_RNN,
 )
 
+_OF_CUDNN = "numbers " + ", ".join(
+    f"{5 * place}:{5 * place + 5} {gate} ({side} side)"
+    for place, (side, gate) in enumerate(itertools.product(("input", "recurrent"), "ifco"))
+)
 ROWS = pytest.mark.parametrize("row", LAYOUTS.values(), ids=LAYOUTS)
 DTYPES = st.sampled_from(["float16", "float32", "float64"])
 SIZES = st.integers(1, 7)
@@ -44,17 +55,16 @@ def cells(draw: st.DrawFn, row: Layout) -> tuple[Cell, dict[str, Any]]:
     """Draw a cell that a row can hold as it is, and the arrays it was made of."""
     units, inputs, dtype, seed = draw(SIZES), draw(SIZES), draw(DTYPES), draw(st.integers(0, 2**32))
     outputs = draw(SIZES) if row.projection and draw(st.booleans()) else None
-    shapes: dict[str, tuple[int, ...]] = {"W": (4, units, inputs), "U": (4, units, outputs or units)}
+    gates = len(row.gates)
+    shapes: dict[str, tuple[int, ...]] = {"W": (gates, units, inputs), "U": (gates, units, outputs or units)}
     if draw(st.booleans()):
-        shapes |= {"b": (4, units)} | ({"b_rec": (4, units)} if row.has_two_biases else {})
+        shapes |= {"b": (gates, units)} | ({"b_rec": (gates, units)} if row.has_two_biases else {})
     if outputs:
         shapes["projection"] = (outputs, units)
     if row.peephole and draw(st.booleans()):
         shapes["peephole"] = (3, units)
     arrays = {name: numbers(seed + place, dtype, shape) for place, (name, shape) in enumerate(shapes.items())}
-    whole = ("projection", "peephole")
-    fields: dict[str, Any] = {name: array if name in whole else Gates(array) for name, array in arrays.items()}
-    return Cell(**fields), arrays
+    return row.cell.of(arrays, **row.fixed), arrays
 
 
 @st.composite
@@ -62,24 +72,29 @@ def bundles(draw: st.DrawFn, row: Layout) -> Bundle:
     """Draw a bundle as a row's framework would store it, its shapes written out here and not taken from the row."""
     h, d, dtype, seed = draw(SIZES), draw(SIZES), draw(DTYPES), draw(st.integers(0, 2**32))
     r = draw(SIZES) if row in (PYTORCH, KERAS_EXTENDED) and draw(st.booleans()) else h
-    bias = row in (KERAS_1, KERAS_1_GPU) or draw(st.booleans())
+    bias = row.name.startswith("keras 1") or draw(st.booleans())
+    g = {LSTMCell: 4, GRUCell: 3, SimpleRNNCell: 1}[row.cell]
     shapes: dict[str, tuple[int, ...]]
     if row is KERAS_1:
         shapes = {f"{array}_{gate}": shape for gate in "icfo" for array, shape in zip("WUb", [(d, h), (h, h), (h,)])}  # noqa: B905
-    elif row is KERAS_1_GPU:
-        shapes = {"W": (d, 4 * h), "U": (h, 4 * h), "b": (4 * h,)}
-    elif row in (KERAS_2, KERAS_3, KERAS_CUDNN):
-        biases = 8 if row is KERAS_CUDNN else 4
-        shapes = {"kernel": (d, 4 * h), "recurrent_kernel": (h, 4 * h)} | ({"bias": (biases * h,)} if bias else {})
+    elif row is KERAS_1_GRU:
+        shapes = {f"{array}_{gate}": shape for gate in "zrh" for array, shape in zip("WUb", [(d, h), (h, h), (h,)])}  # noqa: B905
+    elif row in (KERAS_1_GPU, KERAS_1_GRU_GPU, KERAS_1_SIMPLE):
+        shapes = {"W": (d, g * h), "U": (h, g * h), "b": (g * h,)}
     elif row is KERAS_EXTENDED:
         shapes = {"kernel": (d, 4 * h), "recurrent_kernel": (r, 4 * h)} | ({"bias": (4 * h,)} if bias else {})
         shapes |= {"peephole_kernel": (3, h)} if draw(st.booleans()) else {}
         shapes |= {"projection_kernel": (h, r)} if r != h else {}
+    elif row.framework == "keras":
+        shapes = {"kernel": (d, g * h), "recurrent_kernel": (h, g * h)}
+        after = (2, 3 * h) if "reset_after" in row.name else (g * h,)
+        shapes |= {"bias": (2 * g * h,) if "CuDNN" in row.name else after} if bias else {}
     else:
-        shapes = {"weight_ih": (4 * h, d), "weight_hh": (4 * h, r)}
-        shapes |= {"bias_ih": (4 * h,), "bias_hh": (4 * h,)} if bias else {}
+        shapes = {"weight_ih": (g * h, d), "weight_hh": (g * h, r)}
+        shapes |= {"bias_ih": (g * h,), "bias_hh": (g * h,)} if bias else {}
         shapes |= {"weight_hr": (r, h)} if r != h else {}
-    stated: dict[str, Any] = {row.gate_option: "sigmoid", row.candidate_option: "tanh"} if row.gate_option else {}
+    usual = {row.gate_option: "sigmoid", row.candidate_option: "tanh"}
+    stated: dict[str, Any] = {option: name for option, name in usual.items() if option}
     if row is KERAS_EXTENDED:
         activations = {"recurrent_activation": HARD, "activation": RELU, "output_activation": TANH}
         stated = {**activations, "gate_clip": 0.5, "cell_clip": 0.0, "projection_clip": None, "coupled": True}
@@ -94,7 +109,8 @@ def test_a_cell_comes_back_bit_for_bit(row: Layout, data: st.DataObject) -> None
     before = bits(arrays)
     back = unpack(row, pack(row, cell))
     assert bits(back.arrays()) == bits(cell.arrays()) == before == bits(arrays)
-    assert (back.gate, back.candidate, back.output) == (cell.gate, cell.candidate, cell.output)
+    assert back.activations() == cell.activations()
+    assert back.settings() == cell.settings()
     assert all(array.flags.writeable for array in arrays.values())
 
 
@@ -113,7 +129,14 @@ def test_a_bundle_comes_back_bit_for_bit_and_in_order(row: Layout, data: st.Data
 
 LIES: dict[str, Any] = {
     KERAS_1.name: {"W_i": "i", "W_c": "g", "W_f": "f", "W_o": "o"},
-    **dict.fromkeys((row.name for row in LAYOUTS.values() if row is not KERAS_1), "ifgo"),
+    KERAS_1_GRU.name: {"W_z": "z", "W_r": "r", "W_h": "g"},
+    **dict.fromkeys(("keras 1 consume_less='gpu'", "keras 2", "keras CuDNNLSTM", "keras 3"), "ifgo"),
+    **dict.fromkeys(("keras 3 ExtendedLSTMCell", "pytorch nn.LSTM", "pytorch nn.LSTMCell"), "ifgo"),
+    **dict.fromkeys(("keras 1 GRU consume_less='gpu'", "keras 2 GRU", "keras 2 GRU reset_after"), "zrg"),
+    **dict.fromkeys(("keras CuDNNGRU", "keras 3 GRU", "keras 3 GRU reset_after"), "zrg"),
+    **dict.fromkeys(("pytorch nn.GRU", "pytorch nn.GRUCell"), "rzg"),
+    **dict.fromkeys(("keras 1 SimpleRNN", "keras 2 SimpleRNN", "keras 3 SimpleRNN"), "g"),
+    **dict.fromkeys(("pytorch nn.RNN", "pytorch nn.RNNCell"), "g"),
 }
 
 
@@ -121,22 +144,22 @@ LIES: dict[str, Any] = {
 def test_each_gate_lies_where_the_framework_has_it(row: Layout) -> None:
     """The kernel of gate number k is k everywhere; which number lies where is written out by hand."""
     gates = LIES[row.name]
-    number = {"i": 1, "f": 2, "g": 3, "o": 4}
-    kernel = np.ones((4, 5, 3)) * np.arange(1, 5).reshape(4, 1, 1)
-    arrays = pack(row, Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))))).arrays
+    number = {gate: place for place, gate in enumerate(row.cell.letters, 1)}
+    kernel = np.ones((len(number), 5, 3)) * np.arange(1, len(number) + 1).reshape(-1, 1, 1)
+    arrays = pack(row, row.cell.of({"W": kernel, "U": np.zeros((len(number), 5, 5))}, **row.fixed)).arrays
     if isinstance(gates, dict):
         assert {name: set(arrays[name].flat) for name in gates} == {
             name: {number[gate]} for name, gate in gates.items()
         }
         return
     flat = next(iter(arrays.values()))
-    blocks = np.split(flat, 4, axis=flat.shape.index(20))
+    blocks = np.split(flat, len(number), axis=flat.shape.index(5 * len(number)))
     assert [set(block.flat) for block in blocks] == [{number[gate]} for gate in gates]
 
 
 def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientation() -> None:
     kernel = np.arange(4 * 5 * 3).reshape(4, 5, 3)
-    cell = Cell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
+    cell = LSTMCell(Gates(kernel), Gates(np.zeros((4, 5, 5))), Gates(np.ones((4, 5))), Gates(2 * np.ones((4, 5))))
     arrays = pack(KERAS_CUDNN, cell).arrays
     for stored, gate in zip(np.split(arrays["kernel"], 4, axis=1), kernel, strict=True):
         assert stored.shape == (3, 5)
@@ -149,7 +172,7 @@ def test_a_cudnnlstm_has_each_gate_s_numbers_in_the_order_of_the_other_orientati
 def test_any_order_of_gates_is_written_and_read_as_it_says(row: Layout, order: str) -> None:
     """Also those that no row has yet: an order that is not its own inverse shows a permutation applied backwards."""
     other = replace(row, gates=order)
-    cell = Cell(Gates(np.arange(4.0).reshape(4, 1, 1)), Gates(np.ones((4, 1, 1))))
+    cell = LSTMCell(Gates(np.arange(4.0).reshape(4, 1, 1)), Gates(np.ones((4, 1, 1))))
     arrays = pack(other, cell).arrays
     kernels = [array for name, array in arrays.items() if name.startswith(("W_", "kernel", "weight_ih"))]
     assert np.concatenate(kernels, axis=None).tolist() == ["ifco".index(gate) for gate in order]
@@ -166,6 +189,12 @@ def test_any_order_of_gates_is_written_and_read_as_it_says(row: Layout, order: s
         (KERAS_3, "recurrent_kernel", "columns 0:5 i, 5:10 f, 10:15 c, 15:20 o"),
         (PYTORCH, "weight_ih", "rows 0:5 i, 5:10 f, 10:15 g, 15:20 o"),
         (PYTORCH, "weight_hr", ""),
+        (KERAS_1_GRU, "U_h", "gate g (h)"),
+        (KERAS_3_GRU_AFTER, "bias", "columns 0:5 z, 5:10 r, 10:15 h"),
+        (KERAS_3_GRU, "bias", "numbers 0:5 z, 5:10 r, 10:15 h"),
+        (KERAS_CUDNN, "bias", _OF_CUDNN),
+        (PYTORCH_GRU, "weight_hh", "rows 0:5 r, 5:10 z, 10:15 n"),
+        (PYTORCH_RNN, "weight_hh", ""),
         (PYTORCH, "kernel", ""),
     ],
 )
@@ -174,7 +203,7 @@ def test_where_each_gate_lies_is_said_in_words(row: Layout, stored: str, words: 
 
 
 def cell_of(**changes: Any) -> Cell:
-    return replace(Cell(Gates(np.ones((4, 5, 3))), Gates(np.ones((4, 5, 5)))), **changes)
+    return replace(LSTMCell(Gates(np.ones((4, 5, 3))), Gates(np.ones((4, 5, 5)))), **changes)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +254,9 @@ def test_every_missing_extra_and_misshaped_array_is_listed_at_once() -> None:
 @ROWS
 @pytest.mark.parametrize("damage", ["missing", "scalar", "transposed"])
 def test_no_damage_to_a_kernel_goes_unseen(row: Layout, damage: str) -> None:
-    arrays: dict[str, Any] = dict(pack(row, cell_of()).arrays)
+    gates = len(row.gates)
+    cell = row.cell.of({"W": np.ones((gates, 5, 3)), "U": np.ones((gates, 5, 5))}, **row.fixed)
+    arrays: dict[str, Any] = dict(pack(row, cell).arrays)
     name = next(iter(arrays))
     if damage == "missing":
         del arrays[name]
@@ -246,6 +277,15 @@ def test_axes_are_taken_apart_as_they_are_written() -> None:
     slot = Slot("kernel", "input (gate unit)")
     assert slot.groups == [["input"], ["gate", "unit"]]
     assert slot.shape({"input": 3, "gate": 4, "unit": 5}) == (3, 20)
+
+
+@pytest.mark.parametrize("gates", ["zr", "zrc", "zrhh", "ifgo"])
+def test_a_gru_s_row_names_the_gates_of_a_gru(gates: str) -> None:
+    if gates == "zrc":
+        assert replace(KERAS_3_GRU, gates=gates).permutation == [0, 1, 2]
+    else:
+        with pytest.raises(ValueError, match="does not name the gates z, r, g"):
+            replace(KERAS_3_GRU, gates=gates)
 
 
 RELU, HARD = Activation("relu"), Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})
@@ -306,13 +346,54 @@ def test_what_a_layout_cannot_hold_is_refused_with_the_reason(
     else:
         bundle = pack(row, cell)
         back = unpack(row, replace(bundle, options=options(row, cell)))
-        assert (back.gate, back.candidate, back.output) == (cell.gate, cell.candidate, cell.output)
+        assert back.activations() == cell.activations()
+
+
+def gru_of(**changes: Any) -> GRUCell:
+    return replace(GRUCell.of({"W": np.ones((3, 5, 3)), "U": np.ones((3, 5, 5))}), **changes)
+
+
+@pytest.mark.parametrize(
+    ("row", "cell", "reasons"),
+    [
+        (PYTORCH_GRU, gru_of(), []),
+        (
+            PYTORCH_GRU,
+            gru_of(reset_after=False),
+            ["a reset before the recurrent kernel: pytorch nn.GRU resets after it"],
+        ),
+        (KERAS_3_GRU, gru_of(), ["a reset after the recurrent kernel: keras 3 GRU resets before it"]),
+        (KERAS_3_GRU, gru_of(reset_after=False, candidate=RELU), []),
+        (PYTORCH_GRU, gru_of(gate=HARD), [f"gate activation {HARD}: pytorch nn.GRU computes only sigmoid"]),
+        (PYTORCH_RNN, SimpleRNNCell.of({"W": np.ones((1, 5, 3)), "U": np.ones((1, 5, 5))}, candidate=RELU), []),
+        (
+            PYTORCH_RNN,
+            SimpleRNNCell.of({"W": np.ones((1, 5, 3)), "U": np.ones((1, 5, 5))}, candidate=HARD),
+            [f"candidate activation {HARD}: pytorch nn.RNN has no such activation"],
+        ),
+        (PYTORCH, gru_of(), ["a cell of the kind GRU: pytorch nn.LSTM holds the kind LSTM"]),
+    ],
+)
+def test_what_a_layout_of_another_cell_cannot_hold_is_refused_too(row: Layout, cell: Cell, reasons: list[str]) -> None:
+    assert row.refusals(cell) == reasons
+
+
+@pytest.mark.parametrize("biases", [("b",), ("b", "b_rec")])
+def test_a_gru_s_old_hard_sigmoid_is_rescaled_its_two_biases_apart(biases: tuple[str, ...]) -> None:
+    arrays = {name: np.full((3, 5), 0.5) for name in biases}
+    cell = rescaled(KERAS_3_GRU_AFTER, gru_of(gate=HARD).with_arrays(arrays))
+    assert cell is not None
+    for name in ("W", "U", *biases):
+        found, before = np.asarray(getattr(cell, name)), 0.5 if name in biases else 1.0
+        for gate, factor in zip(found, (1.2, 1.2, 1.0), strict=True):
+            np.testing.assert_allclose(gate, before * factor, rtol=1e-15)
+    assert (cell.b_rec is None) == (len(biases) == 1)
 
 
 def test_hard_sigmoid_of_old_is_rescaled_but_for_the_candidate() -> None:
     biases = {"b": Gates(np.full((4, 5), 0.5)), "b_rec": Gates(np.full((4, 5), 1.5))}
     cell = rescaled(KERAS_3, cell_of(gate=HARD, peephole=np.ones((3, 5)), **biases))
-    assert cell is not None
+    assert isinstance(cell, LSTMCell)
     assert cell.peephole is not None
     factors = np.array([1.2, 1.2, 1.0, 1.2])
     assert cell.gate == KERAS_3.activations["hard_sigmoid"]

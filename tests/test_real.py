@@ -198,7 +198,7 @@ def voice_activity(source: Source) -> Iterator[tuple[str, Array]]:
 MATCHES = "converted and matching"
 HARD = "hard_sigmoid: matching in the canonical form and in Keras 3, to PyTorch only by name"
 NOT_PLAIN = "relu or masked: matching in the canonical form and in Keras 3, refused to PyTorch"
-FOREIGN = "refused: neither Keras nor PyTorch, or no LSTM"
+FOREIGN = "refused: neither Keras nor PyTorch, or no recurrent layer"
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,16 @@ OUTCOMES = {
     "forgi86+RNN-adaptation/models__lstm_retrain.pt": Outcome(MATCHES, projected),
     "minimaxir+textgenrnn/textgenrnn__textgenrnn_weights.hdf5": CUDNN,
     "minimaxir+textgenrnn/weights__hacker_news.hdf5": CUDNN,
-    **{f"{KONDUIT}tfkeras__rnn_{n}.h5": NO_LSTM for n in (9, 26, 48, 58, 72, 75, 145, 152, 155, 217)},
+    # Simple RNNs.
+    f"{KONDUIT}tfkeras__rnn_26.h5": matches(lstm("simple_rnn_12"), relu, repeated(5), lstm("simple_rnn_13"), relu),
+    f"{KONDUIT}tfkeras__rnn_48.h5": matches(lstm(), relu),
+    f"{KONDUIT}tfkeras__rnn_72.h5": matches(lstm("simple_rnn_32"), relu, lstm("simple_rnn_33"), relu),
+    f"{KONDUIT}tfkeras__rnn_75.h5": matches(
+        lstm("bidirectional_42"), relu, repeated(5), lstm("bidirectional_43"), relu
+    ),
+    f"{KONDUIT}tfkeras__rnn_145.h5": matches(lstm(), relu),
+    f"{KONDUIT}tfkeras__rnn_217.h5": matches(lstm("bidirectional_130"), relu, lstm("bidirectional_131"), relu),
+    **{f"{KONDUIT}tfkeras__rnn_{n}.h5": not_plain("--allow relu", lstm()) for n in (9, 58, 152, 155)},
     f"{KONDUIT}tf1_lstm_cells.npz": NO_LSTM,
     **{
         f"transcranial+keras-js/test__data__layers__recurrent__LSTM.json#recurrent.LSTM.{number}.npz": NO_LSTM
@@ -344,7 +353,8 @@ def assert_computes(outcome: Outcome, source: Source) -> None:
 
 
 def says_hard_sigmoid(model: Model) -> bool:
-    return any(cell.gate.name == "hard_sigmoid" for layer in model.layers for cell in layer.cells.values())
+    cells = [cell for layer in model.layers for cell in layer.cells.values()]
+    return any(activation.name == "hard_sigmoid" for cell in cells for activation in cell.activations().values())
 
 
 def test_no_file_of_the_folder_is_forgotten() -> None:

@@ -11,14 +11,14 @@ from helpers import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates
+from lstm_convert.canonical import LSTM, Activation, Gates, LSTMCell
 from lstm_convert.errors import Unsupported
 from lstm_convert.reference import run
 
 SIZES = st.integers(1, 5)
 
 
-def cell_of(module: torch.nn.LSTM, suffix: str) -> Cell:
+def cell_of(module: torch.nn.LSTM, suffix: str) -> LSTMCell:
     """Return a cell of a module; torch documents its rows as (W_ii|W_if|W_ig|W_io)."""
 
     def gates(name: str) -> Gates | None:
@@ -30,7 +30,7 @@ def cell_of(module: torch.nn.LSTM, suffix: str) -> Cell:
     assert W
     assert U
     projected = None if projection is None else projection.detach().numpy()
-    return Cell(W, U, gates("bias_ih"), gates("bias_hh"), projected)
+    return LSTMCell(W, U, gates("bias_ih"), gates("bias_hh"), projected)
 
 
 @settings(deadline=None, max_examples=60)
@@ -71,7 +71,7 @@ def test_it_computes_what_torch_computes(
 
 
 def test_the_last_step_is_each_directions_own_last() -> None:
-    one, other = (Cell(Gates(np.ones((4, 2, 3)) / n), Gates(np.ones((4, 2, 2)) / n)) for n in (2, 3))
+    one, other = (LSTMCell(Gates(np.ones((4, 2, 3)) / n), Gates(np.ones((4, 2, 2)) / n)) for n in (2, 3))
     found = run(LSTM("", one, other, return_sequences=False), np.random.default_rng(0).normal(size=(2, 7, 3)))
     np.testing.assert_array_equal(found.output, np.concatenate(found.h, axis=-1))
     every_step = run(LSTM("", one, other), np.random.default_rng(0).normal(size=(2, 7, 3))).output
@@ -100,7 +100,7 @@ def test_one_unit_computes_the_equations_number_by_number(gate: Activation, func
     xs, h, c = [0.5, -1.5, 2.5, 9.0, -0.25], 0.3, -0.8
     W, U = (Gates(np.array([[[number]] for number in part.values()])) for part in (w, u))  # noqa: N806 (the fields' own letters)
     bias, recurrent_bias = (Gates(np.array([[number] for number in part.values()])) for part in (b, r))
-    cell = Cell(W, U, bias, recurrent_bias, gate=gate)
+    cell = LSTMCell(W, U, bias, recurrent_bias, gate=gate)
     found = run(LSTM("", cell), np.array(xs).reshape(1, -1, 1), [np.array([[h]])], [np.array([[c]])])
     expected = []
     for x in xs:
@@ -113,12 +113,12 @@ def test_one_unit_computes_the_equations_number_by_number(gate: Activation, func
 
 
 def test_huge_inputs_saturate_without_a_warning() -> None:
-    cell = Cell(Gates(np.full((4, 1, 1), 1e4)), Gates(np.ones((4, 1, 1))))
+    cell = LSTMCell(Gates(np.full((4, 1, 1), 1e4)), Gates(np.ones((4, 1, 1))))
     found = run(LSTM("", cell), np.array([[[1e300], [-1e300]]]))
     assert np.isfinite(found.output).all()
 
 
-CELL = Cell(Gates(np.ones((4, 2, 3))), Gates(np.ones((4, 2, 2))))
+CELL = LSTMCell(Gates(np.ones((4, 2, 3))), Gates(np.ones((4, 2, 2))))
 
 
 def reversed_in_time(x: Array) -> Array:
@@ -126,7 +126,7 @@ def reversed_in_time(x: Array) -> Array:
 
 
 X = np.random.default_rng(0).normal(size=(2, 7, 3))
-OTHER = Cell(Gates(np.ones((4, 2, 3)) / 3), Gates(np.ones((4, 2, 2)) / 3))
+OTHER = LSTMCell(Gates(np.ones((4, 2, 3)) / 3), Gates(np.ones((4, 2, 2)) / 3))
 FORWARD, BACKWARD = run(LSTM("", CELL), X).output, reversed_in_time(run(LSTM("", OTHER), reversed_in_time(X)).output)
 
 

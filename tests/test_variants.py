@@ -37,7 +37,18 @@ from helpers import (
 )
 
 import lstm_convert
-from lstm_convert import LSTM, Activation, Cell, Gates, InvalidFile, Model, UnknownFormat, Unsupported
+from lstm_convert import (
+    LSTM,
+    Activation,
+    Cell,
+    Gates,
+    InvalidFile,
+    LSTMCell,
+    Model,
+    Recurrent,
+    UnknownFormat,
+    Unsupported,
+)
 from lstm_convert.activations import named
 from lstm_convert.bundle import Bundle
 from lstm_convert.layout import Layout, Slot
@@ -169,7 +180,7 @@ def test_hard_sigmoid_goes_to_keras_3_by_scaling_and_says_so(case: Case, tmp_pat
     done = lstm_convert.convert(case.whole_files[0], tmp_path / "model.keras")
     said = [line for line in done.usage if "i, f and o are scaled by 6/5" in line]
     assert len(said) == (0 if case.folder.startswith("keras-3") else len(done.source.layers))
-    assert {layer.forward.gate.parameters["slope"] for layer in done.result.layers} == {1 / 6}
+    assert {layer.forward.activations()["gate"].parameters["slope"] for layer in done.result.layers} == {1 / 6}
     for before, after in zip(done.source.layers, done.result.layers, strict=True):
         np.testing.assert_array_equal(after.forward.W.g, before.forward.W.g)
 
@@ -219,7 +230,7 @@ def tf_1_layer(path: Path) -> tuple[LSTM, Recorded]:
     arrays, settings = opened(path)
     stored = {"bias": arrays["bias"]} | {k: arrays[k] for k in ("projection/kernel",) if k in arrays}
     stored["kernel of x"], stored["kernel of h"] = np.split(arrays["kernel"], [arrays["x"].shape[-1]])
-    cell = unpack(TF_1, Bundle(TF_1.name, stored))
+    cell: Any = unpack(TF_1, Bundle(TF_1.name, stored))
     always = np.zeros((4, cell.units), np.float32)
     always["ifgo".index("f")] = settings["forget_bias"]
     peephole = [arrays[f"w_{gate}_diag"] for gate in "ifo"] if settings["use_peepholes"] else None
@@ -258,9 +269,10 @@ def onnx_layer(path: Path) -> tuple[LSTM, Recorded]:
             stored["bias"] = arrays["B"][number]
         gate, candidate, output = activations[3 * number :][:3]
         peephole = arrays["P"][number].reshape(3, -1)[[0, 2, 1]] if "P" in arrays else None  # theirs are i, o, f
+        unpacked: Any = unpack(ONNX, Bundle(ONNX.name, stored))
         cells.append(
             replace(
-                unpack(ONNX, Bundle(ONNX.name, stored)),
+                unpacked,
                 gate=gate, candidate=candidate, output=output, peephole=peephole,
                 gate_clip=settings.get("clip"), coupled=bool(settings.get("input_forget")),
             )
@@ -311,7 +323,7 @@ def test_no_cell_is_forgotten() -> None:
         assert {path.name for path in folder.iterdir()} == beside | {p.name for p in CELLS if p.parent == folder}
 
 
-Mistake = Callable[[Cell], Cell]
+Mistake = Callable[[Any], Any]
 
 
 def reordered(order: list[int]) -> Mistake:
@@ -354,7 +366,7 @@ def test_every_mistake_in_a_setting_is_noticed(name: str) -> None:
     assert tried
 
 
-def missed(layer: LSTM, recorded: Recorded) -> float:
+def missed(layer: Recurrent, recorded: Recorded) -> float:
     """How far a layer is from what was recorded; infinitely where not even the shapes agree."""
     y = run_reference([layer], recorded)["y"]
     return float(np.abs(y - recorded.y).max()) if y.shape == recorded.y.shape else np.inf
@@ -391,7 +403,7 @@ def test_every_kind_of_file_keeps_the_type_that_is_asked_for(ending: str, dtype:
 def test_a_weight_too_large_for_the_type_is_refused_and_named(tmp_path: Path) -> None:
     W = np.ones((4, 5, 3), np.float32)  # noqa: N806 (the field's own letter)
     W[2, 1, 0] = 1e5
-    model = Model((LSTM("lstm", Cell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
+    model = Model((LSTM("lstm", LSTMCell(Gates(W), Gates(np.ones((4, 5, 5), np.float32)))),))
     with pytest.raises(InvalidFile, match="too large for float16") as refused:
         lstm_convert.save(model, tmp_path / "weights.pt", dtype="float16")
     assert refused.value.details == ("lstm (forward) W: the largest number is 1e+05",)
@@ -407,20 +419,20 @@ def test_a_type_of_number_that_is_none_is_refused(tmp_path: Path) -> None:
 # The silent failures of others. Each is shown to be one, here, and not to be ours.
 
 
-def of_each_cell(**changes: Any) -> Callable[[LSTM], LSTM]:
+def of_each_cell(**changes: Any) -> Callable[[Any], Any]:
     return lambda layer: layer.with_cells({name: replace(cell, **changes) for name, cell in layer.cells.items()})
 
 
-def bias_in_both(layer: LSTM) -> LSTM:
+def bias_in_both(layer: Recurrent) -> Recurrent:
     return layer.with_cells({name: replace(cell, b_rec=cell.b) for name, cell in layer.cells.items()})
 
 
-def of_layer(**changes: Any) -> Callable[[LSTM], LSTM]:
+def of_layer(**changes: Any) -> Callable[[Any], Any]:
     return lambda layer: replace(layer, **changes)
 
 
 # What others do to which layer, and what becomes of it here on its way to nn.LSTM: "" where it is exact.
-SILENT: dict[str, tuple[str, str, Callable[[LSTM], LSTM], str]] = {
+SILENT: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     "A3 hard_sigmoid read with the slope of Keras 3, 5.6e-2": (
         "tf-2.15", "hard", of_each_cell(gate=KERAS_3.activations["hard_sigmoid"]), "gate activation hard_sigmoid",
     ),

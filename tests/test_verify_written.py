@@ -15,7 +15,7 @@ from helpers import FIXTURES
 from test_verify import command
 
 import lstm_convert
-from lstm_convert import LSTM, Gates, Model, diagnose, verify
+from lstm_convert import Model, Recurrent, diagnose, verify
 from lstm_convert.containers import Contents, Stored, safetensors, source_pair
 from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.frameworks.keras.running import strange_classes
@@ -37,8 +37,8 @@ def wrong(model: Model) -> Model:
     """A model with one gate's input weights doubled."""
     first, *rest = model.layers
     W = np.array(first.forward.W)  # noqa: N806 (as the canonical form has it)
-    W[2] *= 2  # g, which is there even where f is 1 - i
-    return replace(model, layers=(replace(first, forward=replace(first.forward, W=Gates(W))), *rest))
+    W[first.forward.letters.index("g")] *= 2  # which is there even where f is 1 - i
+    return replace(model, layers=(replace(first, forward=first.forward.with_arrays({"W": W})), *rest))
 
 
 def ran(found: Verification, side: str, framework: str) -> bool:
@@ -228,7 +228,7 @@ def test_keras_runs_every_cell_of_our_own_from_the_file_and_from_weights(cell: s
 def test_the_command_says_same_and_1_where_a_weight_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    layer: LSTM = layer_of("everything", "both", "float32")
+    layer: Recurrent = layer_of("everything", "both", "float32")
     path, pair = save(layer, tmp_path / "x.keras"), tmp_path / "lstm.py"
     assert command("convert", path, pair, "--proof") == 0
     assert command("verify", path, pair) == 0

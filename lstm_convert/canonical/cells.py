@@ -1,6 +1,8 @@
-"""The canonical form: every LSTM with its gates apart, in the order i, f, g, o, whatever file it came from.
+"""The canonical form: every recurrent cell with its gates apart, in one order, whatever file it came from.
 
-One step of a cell, `*` element by element, with `gate` for sigmoid and `candidate`, `output` for tanh unless stated:
+`*` is element by element, with `gate` for sigmoid and `candidate`, `output` for tanh unless stated.
+
+One step of an LSTM, gates in the order i, f, g, o:
 
     i = gate(W.i x + b.i + U.i h + b_rec.i)          input gate
     f = gate(W.f x + b.f + U.f h + b_rec.f)          forget gate
@@ -12,11 +14,23 @@ One step of a cell, `*` element by element, with `gate` for sigmoid and `candida
 Where a cell has them: peepholes add p_i * c and p_f * c of the step before inside i and f, and p_o * c of this step
 inside o; a coupled cell has f = 1 - i; `gate_clip` bounds what the activations of i, f, g and o are given, `cell_clip`
 bounds c; a projection makes h = projection (o * output(c)), and `projection_clip` bounds that.
+
+One step of a GRU, gates in the order z, r, g:
+
+    z = gate(W.z x + b.z + U.z h + b_rec.z)                update gate
+    r = gate(W.r x + b.r + U.r h + b_rec.r)                reset gate
+    g = candidate(W.g x + b.g + r * (U.g h + b_rec.g))     candidate, reset after; Keras calls it h, PyTorch n
+    g = candidate(W.g x + b.g + U.g (r * h) + b_rec.g)     the same, reset before
+    h = z * h + (1 - z) * g
+
+One step of a simple RNN:
+
+    h = candidate(W.g x + b.g + U.g h + b_rec.g)
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +40,28 @@ from lstm_convert.errors import LayoutMismatch
 Array = NDArray[Any]
 
 GATES = "ifgo"
+_WORDS = {"g": "g (the candidate, elsewhere called c, h or n)"}
 
+# The arrays that some cell has: those of gates, and those of some LSTMs alone.
+_PER_GATE = ("W", "U", "b", "b_rec")
+_ARRAYS = (*_PER_GATE, "projection", "peephole")
 # The arrays whose shapes say what the sizes are; all others have to follow.
-_SIZED_BY = {"W": ("4", "units", "inputs"), "projection": ("outputs", "units")}
+_SIZED_BY = {"W": ("gates", "units", "inputs"), "projection": ("outputs", "units")}
 
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """Four arrays of one shape, one for each gate; `gates.f` and `gates["f"]` are the forget gate's.
+    """Arrays of one shape, one for each gate; `gates.f` and `gates["f"]` are the forget gate's.
 
-    `numpy.asarray(gates)` gives all of them, (4, …) in the order i, f, g, o.
+    `numpy.asarray(gates)` gives all of them, (gates, …) in the order of `letters`.
+
+    Args:
+        array: the arrays together.
+        letters: the gates' letters in their order: those of the kind of cell.
     """
 
     array: Array
+    letters: str = GATES
 
     def __post_init__(self) -> None:
         frozen = self.array.view()
@@ -46,9 +69,11 @@ class Gates:
         object.__setattr__(self, "array", frozen)
 
     def __getitem__(self, gate: str) -> Array:
-        if len(gate) != 1 or gate not in GATES:
-            raise KeyError(f"{gate!r} is no gate; the gates are i, f, g (the candidate, elsewhere called c) and o")
-        gate_array: Array = self.array[GATES.index(gate)]
+        if len(gate) != 1 or gate not in self.letters:
+            *most, last = [_WORDS.get(letter, letter) for letter in self.letters]
+            gates = f"{', '.join(most)} and {last}" if most else last
+            raise KeyError(f"{gate!r} is no gate; the gates are {gates}")
+        gate_array: Array = self.array[self.letters.index(gate)]
         return gate_array
 
     def __iter__(self) -> Iterator[Array]:
@@ -66,7 +91,7 @@ class Gates:
 
     @property
     def g(self) -> Array:
-        """The candidate's array; Keras calls this gate c."""
+        """The candidate's array; Keras calls this gate c, or h in a GRU."""
         return self["g"]
 
     @property
@@ -75,8 +100,18 @@ class Gates:
         return self["o"]
 
     @property
+    def z(self) -> Array:
+        """The update gate's array."""
+        return self["z"]
+
+    @property
+    def r(self) -> Array:
+        """The reset gate's array."""
+        return self["r"]
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of all four together, (4, …)."""
+        """The shape of all together, (gates, …)."""
         return self.array.shape
 
     @property
@@ -109,85 +144,101 @@ TANH = Activation("tanh")
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One LSTM cell, one direction. H units, D inputs, P projected; R is P where there is a projection, else H.
+    """One recurrent cell of some kind, one direction. G gates, H units, D inputs; R is the width of h.
 
     Args:
-        W: input kernels, (4, H, D).
-        U: recurrent kernels, (4, H, R).
-        b: biases of the input side, (4, H), or None.
-        b_rec: biases of the recurrent side, (4, H), or None. PyTorch stores both; their sum is what counts.
-        projection: (P, H), or None.
-        peephole: what i, f and o see of c, (3, H), or None.
-        gate: activation of i, f and o.
-        candidate: activation of g.
-        output: activation of c on its way to h.
-        gate_clip: the bound on what the activations of the gates and the candidate are given, or None.
-        cell_clip: the bound on c, or None.
-        projection_clip: the bound on the projected h, or None.
-        coupled: whether f is 1 - i, and its own weights count for nothing.
+        W: input kernels, (G, H, D).
+        U: recurrent kernels, (G, H, R).
+        b: biases of the input side, (G, H), or None.
+        b_rec: biases of the recurrent side, (G, H), or None. PyTorch stores both; but for a GRU's candidate that is
+            reset after, their sum is what counts.
 
     Raises:
         LayoutMismatch: the shapes do not belong together; all that do not are listed.
     """
 
+    kind: ClassVar[str]
+    letters: ClassVar[str]
+
     W: Gates
     U: Gates
     b: Gates | None = None
     b_rec: Gates | None = None
-    projection: Array | None = None
-    peephole: Array | None = None
-    gate: Activation = SIGMOID
-    candidate: Activation = TANH
-    output: Activation = TANH
-    gate_clip: float | None = None
-    cell_clip: float | None = None
-    projection_clip: float | None = None
-    coupled: bool = False
 
     def __post_init__(self) -> None:
+        arrays = self.arrays()
         self._raise_if(
-            f"{name}: expected ({', '.join(axes)}), found {array.shape}"
-            for name, array in self.arrays().items()
+            f"{name}: expected ({', '.join(axes).replace('gates', str(len(self.letters)))}), found {array.shape}"
+            for name, array in arrays.items()
             if (axes := _SIZED_BY.get(name)) and array.ndim != len(axes)
         )
-        recurrent = self.units if self.projection is None else self.projection.shape[0]
-        expected = {
-            "W": (4, self.units, self.inputs),
-            "U": (4, self.units, recurrent),
-            "b": (4, self.units),
-            "b_rec": (4, self.units),
-            "projection": (recurrent, self.units),
-            "peephole": (3, self.units),
-        }
+        expected = self._shapes()
         self._raise_if(
             f"{name}: expected {expected[name]}, found {array.shape}"
-            for name, array in self.arrays().items()
+            for name, array in arrays.items()
             if array.shape != expected[name]
         )
+        self._raise_if(
+            f"{name}: expected the gates {self.letters}, found {gates.letters}"
+            for name in arrays
+            if isinstance(gates := getattr(self, name), Gates) and gates.letters != self.letters
+        )
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape that each array must have."""
+        of_gates = (len(self.letters), self.units)
+        return {"W": (*of_gates, self.inputs), "U": (*of_gates, self.units), "b": of_gates, "b_rec": of_gates}
 
     def _raise_if(self, wrong: Iterable[str]) -> None:
         if details := list(wrong):
             raise LayoutMismatch("the arrays of this cell do not belong together", details)
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Array], **options: Any) -> "Cell":
+    def of(cls, arrays: Mapping[str, Array], **options: Any) -> Self:
         """Return a cell from its arrays, by the names of its fields, gates together.
 
         Args:
             arrays: at least W and U.
             **options: its other fields: activations, clips, coupling.
         """
-        return cls(**{name: _field(name, array) for name, array in arrays.items()}, **options)
+        return cls(**{name: cls._field(name, array) for name, array in arrays.items()}, **options)
 
-    def with_arrays(self, arrays: Mapping[str, Array]) -> "Cell":
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
         """Return the same cell with other arrays, by the names of its fields; those not named stay."""
-        fields: dict[str, Any] = {name: _field(name, array) for name, array in arrays.items()}
-        return replace(self, **fields)
+        changed: dict[str, Any] = {name: self._field(name, array) for name, array in arrays.items()}
+        return replace(self, **changed)
+
+    @classmethod
+    def _field(cls, name: str, array: Array) -> Any:
+        return Gates(array, cls.letters) if name in _PER_GATE else array
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays this cell has, by the names of its fields, gates together."""
-        names = ("W", "U", "b", "b_rec", "projection", "peephole")
-        return {name: np.asarray(getattr(self, name)) for name in names if getattr(self, name) is not None}
+        present = ((name, getattr(self, name, None)) for name in _ARRAYS)
+        return {name: np.asarray(value) for name, value in present if value is not None}
+
+    def activations(self) -> dict[str, Activation]:
+        """Return the activations by the names of their fields: gate, candidate, output, where there are such."""
+        return {role: getattr(self, role) for role in self.roles()}
+
+    @classmethod
+    def roles(cls) -> list[str]:
+        """Return the names of those fields."""
+        return [each.name for each in fields(cls) if each.type is Activation]
+
+    def settings(self) -> dict[str, Any]:
+        """Return what else there is to say of this kind of cell, by the names of the fields: flags, clips or None."""
+        return {name: getattr(self, name) for name in self.setting_names()}
+
+    @classmethod
+    def setting_names(cls) -> list[str]:
+        """Return the names of those fields."""
+        return [each.name for each in fields(cls) if each.name not in (*_ARRAYS, *cls.roles())]
+
+    def with_activations(self, activations: Mapping[str, Activation]) -> Self:
+        """Return the same cell with other activations, by the names of the fields; those it does not have are left."""
+        changed: dict[str, Any] = {role: activations[role] for role in self.roles() if role in activations}
+        return replace(self, **changed)
 
     @property
     def units(self) -> int:
@@ -205,5 +256,71 @@ class Cell:
         return self.U.shape[2]
 
 
-def _field(name: str, array: Array) -> Any:
-    return array if name in ("projection", "peephole") else Gates(array)
+@dataclass(frozen=True, eq=False)
+class LSTMCell(Cell):
+    """One LSTM cell, gates i, f, g, o; P projected units, where R is P.
+
+    Args:
+        projection: (P, H), or None.
+        peephole: what i, f and o see of c, (3, H), or None.
+        gate: activation of i, f and o.
+        candidate: activation of g.
+        output: activation of c on its way to h.
+        gate_clip: the bound on what the activations of the gates and the candidate are given, or None.
+        cell_clip: the bound on c, or None.
+        projection_clip: the bound on the projected h, or None.
+        coupled: whether f is 1 - i, and its own weights count for nothing.
+    """
+
+    kind: ClassVar[str] = "LSTM"
+    letters: ClassVar[str] = GATES
+
+    projection: Array | None = None
+    peephole: Array | None = None
+    gate: Activation = SIGMOID
+    candidate: Activation = TANH
+    output: Activation = TANH
+    gate_clip: float | None = None
+    cell_clip: float | None = None
+    projection_clip: float | None = None
+    coupled: bool = False
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        recurrent = self.units if self.projection is None else self.projection.shape[0]
+        return super()._shapes() | {
+            "U": (len(self.letters), self.units, recurrent),
+            "projection": (recurrent, self.units),
+            "peephole": (3, self.units),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class GRUCell(Cell):
+    """One GRU cell, gates z, r, g.
+
+    Args:
+        gate: activation of z and r.
+        candidate: activation of g.
+        reset_after: whether r multiplies what U makes of h, bias and all, or h before U does.
+    """
+
+    kind: ClassVar[str] = "GRU"
+    letters: ClassVar[str] = "zrg"
+
+    gate: Activation = SIGMOID
+    candidate: Activation = TANH
+    reset_after: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleRNNCell(Cell):
+    """One cell of a simple RNN, the candidate g alone.
+
+    Args:
+        candidate: activation of g, which is h.
+    """
+
+    kind: ClassVar[str] = "SimpleRNN"
+    letters: ClassVar[str] = "g"
+
+    candidate: Activation = TANH

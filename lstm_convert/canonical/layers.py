@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
-from lstm_convert.canonical.cells import Cell
+from lstm_convert.canonical.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class LSTM:
-    """One LSTM layer: one cell, or a forward and a backward one.
+class Recurrent:
+    """One recurrent layer of some kind: one cell, or a forward and a backward one.
 
     Args:
         path: its place in the source model, names joined by dots: `inner.deep`; empty where the source is it alone.
@@ -41,6 +42,8 @@ class LSTM:
         origin: the layout and keys of its arrays in the source.
     """
 
+    kind: ClassVar[str]
+
     path: str
     forward: Cell
     backward: Cell | None = None
@@ -57,10 +60,22 @@ class LSTM:
     zero_output_for_mask: bool = False
     origin: Origin | None = None
 
+    @staticmethod
+    def of(path: str, forward: Cell, backward: Cell | None = None, **options: Any) -> "Recurrent":
+        """Return the layer that some cells make, of their kind.
+
+        Args:
+            path: its place in the source model.
+            forward: the forward cell.
+            backward: the backward cell, or None.
+            **options: its other fields.
+        """
+        return _LAYER_OF[type(forward)](path, forward, backward, **options)
+
     @property
     def name(self) -> str:
         """Its path, and its place in the stack where it stands in one: `rnn.l1`."""
-        path = self.path or "lstm"
+        path = self.path or self.kind.lower()
         return path if self.depth is None else f"{path}.l{self.depth}"
 
     @property
@@ -68,6 +83,39 @@ class LSTM:
         """The cells by direction, forward first."""
         return {"forward": self.forward} | ({"backward": self.backward} if self.backward else {})
 
-    def with_cells(self, cells: Mapping[str, Cell]) -> "LSTM":
+    def with_cells(self, cells: Mapping[str, Cell]) -> Self:
         """Return the same layer with other cells, by direction."""
         return replace(self, forward=cells["forward"], backward=cells.get("backward"))
+
+
+@dataclass(frozen=True, eq=False)
+class LSTM(Recurrent):
+    """One LSTM layer."""
+
+    kind: ClassVar[str] = LSTMCell.kind
+
+    forward: LSTMCell
+    backward: LSTMCell | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GRU(Recurrent):
+    """One GRU layer; its state is h alone."""
+
+    kind: ClassVar[str] = GRUCell.kind
+
+    forward: GRUCell
+    backward: GRUCell | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleRNN(Recurrent):
+    """One layer of a simple RNN; its state is h alone."""
+
+    kind: ClassVar[str] = SimpleRNNCell.kind
+
+    forward: SimpleRNNCell
+    backward: SimpleRNNCell | None = None
+
+
+_LAYER_OF: Mapping[type[Cell], type[Recurrent]] = {LSTMCell: LSTM, GRUCell: GRU, SimpleRNNCell: SimpleRNN}

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from lstm_convert.canonical.layers import LSTM
+from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.canonical.network import Network
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An array of the source that belongs to no LSTM."""
+    """An array of the source that belongs to no recurrent layer."""
 
     key: str
     shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The LSTM layers of one source, in the model's order.
+    """The recurrent layers of one source, in the model's order.
 
     Args:
         layers: the layers.
@@ -41,7 +41,7 @@ class Model:
         provenance: where all this came from.
     """
 
-    layers: tuple[LSTM, ...]
+    layers: tuple[Recurrent, ...]
     left_out: tuple[LeftOut, ...] = ()
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -49,8 +49,8 @@ class Model:
     not_understood: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
 
-    def __getitem__(self, name: str) -> LSTM:
+    def __getitem__(self, name: str) -> Recurrent:
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise KeyError(f"no LSTM layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
+        raise KeyError(f"no recurrent layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lstm_convert.canonical.cells import Array
-from lstm_convert.canonical.layers import LSTM
+from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.errors import LayoutMismatch
 
 # What becomes of the mask that reaches a layer.
@@ -112,7 +112,7 @@ class Layer:
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
-    recurrent: LSTM | None = None
+    recurrent: Recurrent | None = None
     each_step: bool = False
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ class Feed:
     Args:
         step: which step, inputs first, then calls.
         output: which output of it. Those of a recurrent layer are its sequence or last step (one a direction where the
-            two are not merged), then the last states: h and c of each direction.
+            two are not merged), then the last states: h and c of each direction, h alone where the kind has no c.
     """
 
     step: int
@@ -161,7 +161,7 @@ class Call:
     Args:
         layer: the layer's name.
         inputs: what it reads.
-        states: what a recurrent layer starts from, h and c of each direction; zeros where there are none.
+        states: what a recurrent layer starts from, h and c of each direction, or h alone; zeros where there are none.
         mask: a mask that is handed to it; where None, it has that of its input, if any.
     """
 
@@ -188,6 +188,6 @@ class Network:
     outputs: tuple[Feed, ...]
 
     @property
-    def recurrent(self) -> tuple[LSTM, ...]:
+    def recurrent(self) -> tuple[Recurrent, ...]:
         """The recurrent layers, in the source's order."""
         return tuple(layer.recurrent for layer in self.layers.values() if layer.recurrent is not None)

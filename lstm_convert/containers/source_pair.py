@@ -3,6 +3,7 @@
 The text is the document `source`; the other documents are the metadata of the safetensors file.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +12,15 @@ from lstm_convert.containers import Contents, safetensors
 from lstm_convert.errors import InvalidFile, Unsupported
 
 SOURCE = "source"
-HEAD = b'"""LSTM layers in PyTorch; their weights are in the safetensors file beside this one.'
+# Layers of which kind: LSTM, GRU, RNN, or Recurrent where there are several kinds.
+HEAD = re.compile(rb'"""(LSTM|GRU|RNN|Recurrent) layers in PyTorch')
 
 _LARGEST_SOURCE = 1 << 24
 
 
 def sniff(head: bytes, path: Path) -> bool:
     """Tell whether a file is source code that begins as what is written; `opened` looks for its arrays."""
-    return path.suffix == ".py" and head.startswith(HEAD)
+    return path.suffix == ".py" and HEAD.match(head) is not None
 
 
 def beside(path: Path) -> Path:

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import GATES, Cell
+from lstm_convert.canonical import GATES, Cell, LSTMCell
 from lstm_convert.diagnosis.hypotheses import Hypothesis, made
 from lstm_convert.diagnosis.orders import STRAIGHT, letters
 from lstm_convert.diagnosis.precision import Precision
@@ -32,7 +32,7 @@ class BiasMistake:
     def of_cells(self) -> Hypothesis:
         """Return the same mistake as one of whole cells."""
 
-        def make(cell: Cell) -> Cell:
+        def make(cell: LSTMCell) -> LSTMCell:
             b, b_rec = self.make(sides(cell))
             return cell.with_arrays({"b": b, "b_rec": b_rec})
 
@@ -44,11 +44,11 @@ Found = tuple[tuple[BiasMistake, ...], tuple[BiasMistake, ...]]
 
 def sides(cell: Cell) -> Sides:
     """Return the two biases of a cell in float64, zeros for one that it has not."""
-    zeros = np.zeros((4, cell.units))
+    zeros = np.zeros((len(cell.letters), cell.units))
     return np.array([zeros if bias is None else np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec)])
 
 
-def explained(a: Cell, b: Cell, joint: tuple[Hypothesis, ...], precision: Precision) -> Found | None:
+def explained(a: LSTMCell, b: LSTMCell, joint: tuple[Hypothesis, ...], precision: Precision) -> Found | None:
     """Return the fewest mistakes, two at most, made with the biases before and after what was done to everything.
 
     Args:
@@ -76,7 +76,7 @@ class _Move:
     factors: Float64
 
     @classmethod
-    def of(cls, cell: Cell, joint: tuple[Hypothesis, ...]) -> "_Move":
+    def of(cls, cell: LSTMCell, joint: tuple[Hypothesis, ...]) -> "_Move":
         ones = np.ones((4, cell.units))
         numbered = np.arange(1.0, ones.size + 1.0).reshape(ones.shape)
         factors, moved = sides(made(cell.with_arrays({"b": ones, "b_rec": numbered}), joint))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Activation, Cell
+from lstm_convert.canonical import Activation, Cell, LSTMCell, Recurrent
 from lstm_convert.diagnosis import bias, kernels, precision
 from lstm_convert.diagnosis.hypotheses import (
     Hypothesis,
@@ -31,8 +31,6 @@ SEED = 0
 TOLERANCE = 8 * STEPS * 2.0**-23
 # Where more than that is left, undoing the mistakes has to take away at least this much of the error.
 MOST_LEFT = 0.02
-
-_FACTS = ("gate_clip", "cell_clip", "projection_clip", "coupled")
 
 # What the gates' weights are scaled by where an old hard_sigmoid becomes Keras 3's: 6/5.
 _OLD, _OF_KERAS_3 = (row.activations["hard_sigmoid"].parameters["slope"] for row in (KERAS_2, KERAS_3))
@@ -66,10 +64,15 @@ def explained(a: Cell, b: Cell) -> Explained | None:
     """
     if not comparable(a, b):
         return None
+    results = _results(a), _results(b)
+    before, tolerance = _apart(*results), TOLERANCE * max(1.0, *(float(np.abs(result).max()) for result in results[0]))
+    if before <= tolerance:
+        return Explained((), before)
+    # The known mistakes are those made with the gates of an LSTM.
+    if not isinstance(a, LSTMCell) or not isinstance(b, LSTMCell):
+        return None
     right, other = in_float64(a), in_float64(b)
-    wanted = _Wanted(right, _results(right), _results(other))
-    if wanted.before <= wanted.tolerance:
-        return Explained((), wanted.before)
+    wanted = _Wanted(right, *results)
     lost = precision.lost(right, other, a.W.dtype)
     for reading in _readings(right, other):
         if found := _explained_so(wanted, other, reading, lost):
@@ -79,22 +82,26 @@ def explained(a: Cell, b: Cell) -> Explained | None:
 
 def comparable(a: Cell, b: Cell) -> bool:
     """Return whether two cells differ in their numbers and activations alone."""
-    return (
-        [array.shape for array in (a.W.array, a.U.array)] == [array.shape for array in (b.W.array, b.U.array)]
-        and all(getattr(a, name) == getattr(b, name) for name in _FACTS)
-        and all((getattr(a, name) is None) == (getattr(b, name) is None) for name in ("projection", "peephole"))
-    )
+    return _facts(a) == _facts(b)
+
+
+def _facts(cell: Cell) -> dict[str, object]:
+    """Return what must be equal for two cells to be comparable, by what it is called."""
+    extras = {name: "one" for name in cell.arrays() if name in ("projection", "peephole")}
+    sizes = {"inputs": cell.inputs, "units": cell.units, "outputs": cell.outputs}
+    return {"kind": cell.kind, **sizes, **cell.settings(), **extras}
 
 
 def difference(a: Cell, b: Cell) -> str:
     """Return in words how two cells differ that no mistake makes each other."""
     if not comparable(a, b):
-        facts = [(name, *(getattr(cell, name) for cell in (a, b))) for name in ("inputs", "units", "outputs", *_FACTS)]
-        extras = ("peephole", "projection")
-        facts += [(name, *("none" if getattr(cell, name) is None else "one" for cell in (a, b))) for name in extras]
+        ones, others = _facts(a), _facts(b)
+        both = [(name, ones.get(name, "none"), others.get(name, "none")) for name in ones | others]
+        if a.kind != b.kind:
+            both = both[:1]
         return "; ".join(
             f"{name.replace('_', ' ')}: {one} in the right one, {other} in the other"
-            for name, one, other in facts
+            for name, one, other in both
             if one != other
         )
     parts = {"W": (a.W, b.W), "U": (a.U, b.U), "biases": (bias.sides(a).sum(axis=0), bias.sides(b).sum(axis=0))}
@@ -121,7 +128,7 @@ class _Wanted:
         others: those of the other cell.
     """
 
-    right: Cell
+    right: LSTMCell
     results: tuple[Float64, ...]
     others: tuple[Float64, ...]
 
@@ -135,7 +142,7 @@ class _Wanted:
         """The error that rounding explains."""
         return TOLERANCE * max(1.0, *(float(np.abs(result).max()) for result in self.results))
 
-    def left(self, done: Cell) -> float:
+    def left(self, done: LSTMCell) -> float:
         """Return the error left where a cell is what the right one becomes by mistakes."""
         return _apart(_results(done), self.others)
 
@@ -160,10 +167,10 @@ class _Reading:
 
     before: tuple[Hypothesis, ...] = ()
     after: tuple[Hypothesis, ...] = ()
-    undone: Callable[[Cell], Cell] = lambda cell: cell
+    undone: Callable[[LSTMCell], LSTMCell] = lambda cell: cell
 
 
-def _readings(a: Cell, b: Cell) -> Iterator[_Reading]:
+def _readings(a: LSTMCell, b: LSTMCell) -> Iterator[_Reading]:
     """Yield what may have been done to i, f and o for the sake of an activation; nothing first, if they have the same.
 
     Scaled weights are no mistake where they make one hard_sigmoid compute another, exactly.
@@ -189,7 +196,7 @@ def _scaled(factor: float, before: Activation, after: Activation, name: str) -> 
     yield _Reading(after=(scaling,), undone=gates_scaled(1 / factor, before).make)
 
 
-def _explained_so(wanted: _Wanted, b: Cell, reading: _Reading, lost: Precision) -> Explained | None:
+def _explained_so(wanted: _Wanted, b: LSTMCell, reading: _Reading, lost: Precision) -> Explained | None:
     a = wanted.right
     right, other = made(a, reading.before), reading.undone(b)
     for candidate in kernels.explanations(right, other, lost):
@@ -205,7 +212,7 @@ def _explained_so(wanted: _Wanted, b: Cell, reading: _Reading, lost: Precision) 
     return None
 
 
-def _rounding(wanted: _Wanted, done: Cell, lost: Precision) -> tuple[tuple[Hypothesis, ...], float]:
+def _rounding(wanted: _Wanted, done: LSTMCell, lost: Precision) -> tuple[tuple[Hypothesis, ...], float]:
     """Return the rounding of all arrays, in the way that comes nearest, and the error that it leaves."""
     if not lost.name:
         return (), wanted.left(done)
@@ -237,5 +244,5 @@ def _results(cell: Cell) -> tuple[Float64, ...]:
     random = np.random.default_rng(SEED)
     x = random.normal(size=(BATCH, STEPS, cell.inputs))
     h0, c0 = random.normal(size=(BATCH, cell.outputs)), random.normal(size=(BATCH, cell.units))
-    done = run(replace(LSTM("", cell), return_sequences=True), x, [h0], [c0])
+    done = run(replace(Recurrent.of("", cell), return_sequences=True), x, [h0], [c0])
     return (*done.outputs, *done.h, *done.c)

@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import GATES, Activation, Cell
+from lstm_convert.canonical import GATES, Activation, Cell, LSTMCell
 from lstm_convert.diagnosis.orders import Reordering
 from lstm_convert.diagnosis.precision import Precision
 from lstm_convert.diagnosis.storage import Misreading
@@ -31,7 +31,7 @@ class Hypothesis:
 
     name: str
     detail: str
-    make: Callable[[Cell], Cell]
+    make: Callable[[LSTMCell], LSTMCell]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +47,17 @@ class Units:
     signs: Float64
 
 
-def made(cell: Cell, hypotheses: Iterable[Hypothesis]) -> Cell:
+def made(cell: LSTMCell, hypotheses: Iterable[Hypothesis]) -> LSTMCell:
     """Return what a cell becomes by one mistake after another."""
     return reduce(lambda done, hypothesis: hypothesis.make(done), hypotheses, cell)
 
 
-def in_float64(cell: Cell) -> Cell:
+def in_float64(cell: LSTMCell) -> LSTMCell:
     """Return a cell with all its numbers in float64."""
     return cell.with_arrays({name: np.ascontiguousarray(array, np.float64) for name, array in cell.arrays().items()})
 
 
-def arrays_of(cell: Cell, names: Iterable[str] = _ARRAYS) -> dict[str, Float64]:
+def arrays_of(cell: LSTMCell, names: Iterable[str] = _ARRAYS) -> dict[str, Float64]:
     """Return those arrays of a cell that it has."""
     return {name: array for name, array in cell.arrays().items() if name in names}
 
@@ -65,7 +65,7 @@ def arrays_of(cell: Cell, names: Iterable[str] = _ARRAYS) -> dict[str, Float64]:
 def gates_reordered(reordering: Reordering, arrays: tuple[str, ...] = _GATED) -> Hypothesis:
     """Return the mistake of taking gates for others, in all arrays or in some."""
 
-    def make(cell: Cell) -> Cell:
+    def make(cell: LSTMCell) -> LSTMCell:
         places = list(reordering.order)
         return cell.with_arrays({name: array[places] for name, array in arrays_of(cell, arrays).items()})
 
@@ -76,7 +76,7 @@ def gates_reordered(reordering: Reordering, arrays: tuple[str, ...] = _GATED) ->
 def misread(misreading: Misreading, name: str, arrays: tuple[str, ...], detail: str = "") -> Hypothesis:
     """Return the mistake of misreading the memory of some arrays."""
 
-    def make(cell: Cell) -> Cell:
+    def make(cell: LSTMCell) -> LSTMCell:
         return cell.with_arrays({key: misreading.make(array) for key, array in arrays_of(cell, arrays).items()})
 
     return Hypothesis(name, detail or f"{_in_words(arrays)}: {misreading.detail}", make)
@@ -95,7 +95,7 @@ def units_permuted(units: Units) -> Hypothesis:
     return Hypothesis("units_permuted", detail, lambda cell: permuted(cell, units))
 
 
-def permuted(cell: Cell, units: Units) -> Cell:
+def permuted(cell: LSTMCell, units: Units) -> LSTMCell:
     """Return a cell with its units permuted and flipped: c and h of a flipped unit change their sign."""
     arrays = {name: array[:, units.order] for name, array in arrays_of(cell, (*_GATED, "peephole")).items()}
     for name in _GATED:
@@ -111,19 +111,17 @@ def permuted(cell: Cell, units: Units) -> Cell:
     return cell.with_arrays(arrays)
 
 
-def inputs_reordered(columns: Units) -> Hypothesis:
-    """Return what is no mistake: the inputs in another order, because the layer that gives them has it."""
-    return Hypothesis(
-        "", "", lambda cell: cell.with_arrays({"W": np.asarray(cell.W)[:, :, columns.order] * columns.signs})
-    )
+def reading(cell: Cell, columns: Units) -> Cell:
+    """Return what is no mistake: a cell whose inputs have another order, because the layer that gives them has it."""
+    return cell.with_arrays({"W": np.asarray(cell.W)[:, :, columns.order] * columns.signs})
 
 
-def activations_replaced(other: Cell) -> Hypothesis:
+def activations_replaced(other: LSTMCell) -> Hypothesis:
     """Return the mistake of computing the same weights with another cell's activations."""
     names = {"gate": "gates", "candidate": "candidate", "output": "output"}
     kept: dict[str, Activation] = {name: getattr(other, name) for name in names}
 
-    def make(cell: Cell) -> Cell:
+    def make(cell: LSTMCell) -> LSTMCell:
         return replace(cell, gate=kept["gate"], candidate=kept["candidate"], output=kept["output"])
 
     return Hypothesis("wrong_gate_activation", f"{_activations(other)} computed", make)
@@ -132,7 +130,7 @@ def activations_replaced(other: Cell) -> Hypothesis:
 def gates_scaled(factor: float, activation: Activation, name: str = "") -> Hypothesis:
     """Return i, f and o scaled, as one hard_sigmoid's weights are for another."""
 
-    def make(cell: Cell) -> Cell:
+    def make(cell: LSTMCell) -> LSTMCell:
         arrays = {key: array.copy() for key, array in arrays_of(cell, _GATED).items()}
         for array in arrays.values():
             array[_SIGMOID_GATES] *= factor
@@ -156,7 +154,7 @@ def precision_lost(precision: Precision, *, through: Precision | None, biases: s
     def rounded(array: Float64) -> Float64:
         return precision.rounded(through.rounded(array) if through else array)
 
-    def make(cell: Cell) -> Cell:
+    def make(cell: LSTMCell) -> LSTMCell:
         arrays = arrays_of(cell)
         if biases in ("together", "both") and "b" in arrays and "b_rec" in arrays:
             sides = [rounded(arrays[name]) if biases == "both" else arrays[name] for name in ("b", "b_rec")]
@@ -167,7 +165,7 @@ def precision_lost(precision: Precision, *, through: Precision | None, biases: s
     return Hypothesis("precision_lost", f"weights are rounded to {precision.name}", make)
 
 
-def _activations(cell: Cell) -> str:
+def _activations(cell: LSTMCell) -> str:
     return f"gates {cell.gate}, candidate {cell.candidate}, output {cell.output}"
 
 

@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Activation, Cell
+from lstm_convert.canonical import Activation, LSTMCell
 from lstm_convert.diagnosis import storage, units
 from lstm_convert.diagnosis.naming import Explanation, Found, named
 from lstm_convert.diagnosis.orders import STRAIGHT, Order
@@ -26,7 +26,7 @@ _ORDERS: tuple[Order, ...] = tuple(permutations(STRAIGHT))
 _ODD = {"tanh", "linear", "softsign", "hard_tanh", "tanh_shrink", "hard_shrink", "soft_shrink"}
 
 
-def explanations(a: Cell, b: Cell, precision: Precision) -> Iterator[Explanation]:
+def explanations(a: LSTMCell, b: LSTMCell, precision: Precision) -> Iterator[Explanation]:
     """Yield what may have made the kernels of one cell those of another, the simplest first.
 
     Args:
@@ -101,7 +101,7 @@ def _samples(misread_so: Misreadings, kernel: Float64, other: Float64, paired: _
 
 
 def _moved(
-    cell: Cell, kernels: list[Pair], paired: _Paired, precision: Precision
+    cell: LSTMCell, kernels: list[Pair], paired: _Paired, precision: Precision
 ) -> Iterator[tuple[Found, Found, Matched]]:
     """Yield how kernels became others whose units were permuted."""
     (kernel, other), (recurrent, other_recurrent) = kernels
@@ -124,7 +124,7 @@ def _similar_orders(right: Float64, wrong: Float64, precision: Precision) -> lis
     return [order for order in _ORDERS if all(fits[place][gate] for place, gate in enumerate(order))]
 
 
-def _may_flip(cell: Cell, found: Matched) -> bool:
+def _may_flip(cell: LSTMCell, found: Matched) -> bool:
     """Return whether the cell is the same with the signs that were found; they flip only what is odd."""
     return bool((found.units.signs > 0).all()) or (_is_odd(cell.candidate) and _is_odd(cell.output))
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lstm_convert.canonical import LSTM, Cell
+from lstm_convert.canonical import Cell, Recurrent
 from lstm_convert.diagnosis import cells
 from lstm_convert.diagnosis.cells import Explained
-from lstm_convert.diagnosis.hypotheses import Units, inputs_reordered
+from lstm_convert.diagnosis.hypotheses import Units, reading
 from lstm_convert.diagnosis.report import Mistake
 
 FORWARD, BACKWARD = "forward", "backward"
@@ -26,8 +26,8 @@ class Layer:
             named.
     """
 
-    right: LSTM
-    other: LSTM
+    right: Recurrent
+    other: Recurrent
     cells: Mapping[str, Explained | None]
     taken: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Layer:
 
     def _block(self, direction: str, start: int) -> tuple[np.ndarray, np.ndarray]:
         found, outputs = self.cells[direction], self.right.cells[direction].outputs
-        if found is None or found.units is None or self.right.cells[direction].projection is not None:
+        if found is None or found.units is None or "projection" in self.right.cells[direction].arrays():
             return np.arange(start, start + outputs), np.ones(outputs)
         return start + found.units.order, found.units.signs
 
@@ -103,7 +103,7 @@ class Layer:
         return found
 
 
-def explained(right: LSTM, other: LSTM, inputs: Units | None = None) -> Layer:
+def explained(right: Recurrent, other: Recurrent, inputs: Units | None = None) -> Layer:
     """Return what was done to a layer, as far as known mistakes explain it.
 
     Args:
@@ -124,7 +124,7 @@ def explained(right: LSTM, other: LSTM, inputs: Units | None = None) -> Layer:
     return max(attempts, key=lambda layer: sum(found is not None for found in layer.cells.values()))
 
 
-def _pairings(right: LSTM, other: LSTM) -> list[dict[str, str]]:
+def _pairings(right: Recurrent, other: Recurrent) -> list[dict[str, str]]:
     """Return where the cells of a layer may be in the other, each in its place first."""
     if right.backward and other.backward:
         return [{FORWARD: FORWARD, BACKWARD: BACKWARD}, {FORWARD: BACKWARD, BACKWARD: FORWARD}]
@@ -135,7 +135,7 @@ def _pairings(right: LSTM, other: LSTM) -> list[dict[str, str]]:
 
 def _explained(cell: Cell, other: Cell, inputs: Units | None) -> Explained | None:
     if inputs is not None and len(inputs.order) == cell.inputs:
-        follows = inputs_reordered(inputs).make(cell)
+        follows = reading(cell, inputs)
         if found := cells.explained(follows, other):
             return found
     return cells.explained(cell, other)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.conversion import PathLike, load
 from lstm_convert.diagnosis import layers
 from lstm_convert.diagnosis.layers import Layer
@@ -55,8 +55,8 @@ class _Paired:
 
     layers: tuple[Layer, ...]
     exchanged: tuple[tuple[str, str], ...] = ()
-    missing: tuple[LSTM, ...] = ()
-    added: tuple[LSTM, ...] = ()
+    missing: tuple[Recurrent, ...] = ()
+    added: tuple[Recurrent, ...] = ()
 
 
 def _mistakes(paired: _Paired) -> Iterator[Mistake]:
@@ -88,7 +88,7 @@ def _unrelated(paired: _Paired) -> Mistake:
     return Mistake("unrelated", None, None, detail or "they have no layers in common", max(residuals, default=None))
 
 
-def _paired(right: tuple[LSTM, ...], other: tuple[LSTM, ...]) -> _Paired:
+def _paired(right: tuple[Recurrent, ...], other: tuple[Recurrent, ...]) -> _Paired:
     if len(right) == len(other):
         straight = list(_in_order(right, other))
         lost = [place for place, layer in enumerate(straight) if not layer.explained]
@@ -96,7 +96,7 @@ def _paired(right: tuple[LSTM, ...], other: tuple[LSTM, ...]) -> _Paired:
     return _aligned(right, other)
 
 
-def _in_order(right: tuple[LSTM, ...], other: tuple[LSTM, ...]) -> Iterator[Layer]:
+def _in_order(right: tuple[Recurrent, ...], other: tuple[Recurrent, ...]) -> Iterator[Layer]:
     below = None
     for one, another in zip(right, other, strict=True):
         layer = layers.explained(one, another, below)
@@ -125,7 +125,7 @@ def _exchanged(straight: list[Layer], lost: list[int]) -> _Paired:
     return _Paired(tuple(found[place] for place in range(len(straight))), names)
 
 
-def _aligned(right: tuple[LSTM, ...], other: tuple[LSTM, ...]) -> _Paired:
+def _aligned(right: tuple[Recurrent, ...], other: tuple[Recurrent, ...]) -> _Paired:
     """Return networks of different depth paired so that most layers are explained, all in their order."""
     longer, shorter = (right, other) if len(right) > len(other) else (other, right)
     done: dict[tuple[int, int], Layer] = {}

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lstm_convert.activations import FUNCTIONS
-from lstm_convert.canonical import LSTM, Activation, Cell
-from lstm_convert.export.plan import Part, has_bias, torch_has
-from lstm_convert.export.templates import LINE, chosen, number, template, with_calls, with_words
+from lstm_convert.canonical import Activation, Cell, LSTMCell
+from lstm_convert.export import other_cells
+from lstm_convert.export.plan import Part, has_bias, nonlinearity, torch_has
+from lstm_convert.export.templates import LINE, chosen, number, template, with_calls, with_h_alone, with_words
 
 # Activations that a function of torch computes exactly, called as it is; linear is no call at all. gelu is by erf.
 TORCH_FUNCTIONS = {
@@ -87,15 +88,17 @@ class Classes:
         if part.apart:
             return Call(self._around("Sides", part), [self._core(part, cell) for cell in layer.cells.values()])
         if part.together:
-            inner = Call("nn.LSTM", [*_sizes(layer.forward), "bidirectional=True", "batch_first=True"])
+            inner = Call(f"nn.{part.kind}", [*_sizes(layer.forward), "bidirectional=True", "batch_first=True"])
         else:
             inner = self._core(part, layer.forward)
         return inner if part.bare else Call(self._around("Around", part), [inner])
 
     def _core(self, part: Part, cell: Cell) -> Call:
-        """Return the call that makes the module of one direction: nn.LSTM where that computes it, else a loop."""
+        """Return the call that makes the module of one direction: PyTorch's where that computes it, else a loop."""
         if torch_has(cell) and not part.masked:
-            return Call("nn.LSTM", [*_sizes(cell), "batch_first=True"])
+            return Call(f"nn.{part.kind}", [*_sizes(cell), "batch_first=True"])
+        if not isinstance(cell, LSTMCell):
+            return self._other_core(part, cell)
         functions = {
             name: self._function(activation)
             for name, activation in (("gate", cell.gate), ("candidate", cell.candidate), ("activation", cell.output))
@@ -112,6 +115,17 @@ class Classes:
         projection = [] if cell.projection is None else [f"proj_size={cell.outputs}"]
         return Call(name, [str(cell.inputs), str(cell.units), *projection])
 
+    def _other_core(self, part: Part, cell: Cell) -> Call:
+        """Return the call that makes the loop of a GRU or a simple RNN."""
+        functions = {role: self._function(activation) for role, activation in cell.activations().items()}
+        facts = other_cells.facts(cell, masked=part.masked, zero_output=part.layer.zero_output_for_mask)
+        words = {} if part.masked else {"h_new": "h"}
+        text = chosen(with_words(template("other_layers_template")[part.kind], words), facts)
+        text = with_calls(text, functions).replace("SUMMARY", other_cells.summary(cell, masked=part.masked))
+        text = _with_lines(text, "EQUATIONS", [f"    {line}" for line in other_cells.equations(cell, functions)])
+        name = self._added(other_cells.name(cell, masked=part.masked), text, f"class {part.kind}(")
+        return Call(name, [str(cell.inputs), str(cell.units)])
+
     def _around(self, kind: str, part: Part) -> str:
         layer = part.layer
         merge = layer.merge or "apart"
@@ -125,18 +139,27 @@ class Classes:
         }
         words = {"FORWARD_OUTPUTS": str(layer.forward.outputs), "FORWARD_UNITS": str(layer.forward.units)}
         words["Output"] = "tuple[Tensor, Tensor]" if part.two_outputs else "Tensor"
-        summary = "Two LSTMs, one for each direction" if kind == "Sides" else "An LSTM as the source calls it"
+        if not part.two_states:
+            words |= {"lstm": part.kind.lower(), "LSTM": part.kind}
+            words |= {f"{way}_lstm": f"{way}_{part.kind.lower()}" for way in ("forward", "backward")}
+        article = "A" if part.kind == "GRU" else "An"
+        summary = (
+            f"Two {part.kind}s, one for each direction"
+            if kind == "Sides"
+            else f"{article} {part.kind} as the source calls it"
+        )
         text = chosen(
             with_words(template("layers_template")[kind], words), {fact for fact, holds in facts.items() if holds}
         )
-        text = _with_lines(text.replace("SUMMARY", summary), "DETAILS", [*_notes(layer, merge)])
+        text = text if part.two_states else with_h_alone(text)
+        text = _with_lines(text.replace("SUMMARY", summary), "DETAILS", [*_notes(part, merge)])
         name = "".join(
             [
                 "Reversed" if layer.go_backwards else "",
                 "Bidirectional" if layer.backward is not None else "",
                 _MERGE_NAMES[merge] if layer.backward is not None else "",
                 "Last" if not layer.return_sequences else "",
-                "LSTM",
+                part.kind,
             ]
         )
         return self._added(name, text, f"class {kind}(")
@@ -162,11 +185,12 @@ class Classes:
 
 def _sizes(cell: Cell) -> list[str]:
     bias = [] if has_bias(cell) else ["bias=False"]
-    projection = [] if cell.projection is None else [f"proj_size={cell.outputs}"]
-    return [str(cell.inputs), str(cell.units), *bias, *projection]
+    options = [f"proj_size={cell.outputs}"] if "projection" in cell.arrays() else []
+    options += ['nonlinearity="relu"'] if nonlinearity(cell) == "relu" else []
+    return [str(cell.inputs), str(cell.units), *bias, *options]
 
 
-def _facts(part: Part, cell: Cell) -> set[str]:
+def _facts(part: Part, cell: LSTMCell) -> set[str]:
     facts = {
         "masked": part.masked,
         "zero_output": part.layer.zero_output_for_mask,
@@ -181,7 +205,7 @@ def _facts(part: Part, cell: Cell) -> set[str]:
     return {fact for fact, holds in facts.items() if holds}
 
 
-def _core_name(part: Part, cell: Cell) -> str:
+def _core_name(part: Part, cell: LSTMCell) -> str:
     """Return a name that says what sets a cell apart from nn.LSTM's."""
     usual = {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}
     unusual = [getattr(cell, role).name for role, name in usual.items() if getattr(cell, role).name != name]
@@ -197,13 +221,13 @@ def _core_name(part: Part, cell: Cell) -> str:
     return ("".join(words) if len(words) <= _MOST_WORDS else "Custom") + "LSTM"
 
 
-def _summary(part: Part, cell: Cell) -> str:
+def _summary(part: Part, cell: LSTMCell) -> str:
     usual = (cell.gate.name, cell.candidate.name, cell.output.name) == ("sigmoid", "tanh", "tanh")
     what = "that skips masked steps" if part.masked else "" if usual else "with activations that nn.LSTM lacks"
     return f"An LSTM {what}" if what else "An LSTM with more to its cell than nn.LSTM has"
 
 
-def _equations(cell: Cell, functions: Mapping[str, str]) -> Iterator[str]:
+def _equations(cell: LSTMCell, functions: Mapping[str, str]) -> Iterator[str]:
     """Yield the equations of one step of a cell, a line each."""
     names = {role: function.rpartition(".")[2] for role, function in functions.items()}
 
@@ -230,13 +254,14 @@ def _equations(cell: Cell, functions: Mapping[str, str]) -> Iterator[str]:
         yield f"h = {bounded(f'W_hr (o * {output})', cell.projection_clip)}"
 
 
-def _notes(layer: LSTM, merge: str) -> Iterator[str]:
+def _notes(part: Part, merge: str) -> Iterator[str]:
+    layer = part.layer
     if layer.go_backwards:
         yield "It reads from the last step on (go_backwards); its output stays in that order."
     if layer.backward is not None:
         yield _MERGES[merge]
     if not layer.return_sequences and layer.backward is not None:
-        yield "Each direction gives the step it read last; output[:, -1] of nn.LSTM does not."
+        yield f"Each direction gives the step it read last; output[:, -1] of nn.{part.kind} does not."
     elif not layer.return_sequences:
         yield "Its output is the last step alone."
 

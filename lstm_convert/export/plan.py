@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lstm_convert.canonical import LSTM, SIGMOID, TANH, Cell, Model
+from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, LSTMCell, Model, Recurrent, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 from lstm_convert.export.names import attributes
+
+# What PyTorch calls the kinds of cells.
+KIND_NAMES = {LSTMCell.kind: "LSTM", GRUCell.kind: "GRU", SimpleRNNCell.kind: "RNN"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,7 @@ class Part:
         name: the attribute's name.
     """
 
-    layer: LSTM
+    layer: Recurrent
     name: str
 
     @property
@@ -26,11 +29,21 @@ class Part:
         """Whether a mask reaches the layer."""
         return self.layer.masked_by is not None
 
+    @property
+    def kind(self) -> str:
+        """What PyTorch calls the kind of layer: LSTM, GRU, RNN."""
+        return KIND_NAMES[self.layer.kind]
+
+    @property
+    def two_states(self) -> bool:
+        """Whether the layer has a state c beside h."""
+        return isinstance(self.layer.forward, LSTMCell)
+
     @cached_property
     def together(self) -> bool:
-        """Whether one nn.LSTM computes both directions."""
+        """Whether one module of PyTorch computes both directions."""
         cells = list(self.layer.cells.values())
-        kinds = {(cell.units, cell.outputs, has_bias(cell)) for cell in cells}
+        kinds = {(cell.units, cell.outputs, has_bias(cell), nonlinearity(cell)) for cell in cells}
         return len(cells) > 1 and not self.masked and all(map(torch_has, cells)) and len(kinds) == 1
 
     @property
@@ -45,7 +58,7 @@ class Part:
 
     @property
     def bare(self) -> bool:
-        """Whether the layer is its LSTM and nothing around it."""
+        """Whether the layer is PyTorch's module and nothing around it."""
         joined = self.layer.backward is None or (self.together and self.layer.merge == "concat")
         return joined and self.layer.return_sequences and not self.layer.go_backwards
 
@@ -53,8 +66,9 @@ class Part:
     def places(self) -> tuple[tuple[str, str], ...]:
         """For each direction, the path of the module that holds its weights, and what ends their names."""
         if self.apart:
-            return ((f"{self.name}.forward_lstm", ""), (f"{self.name}.backward_lstm", ""))
-        path = self.name if self.bare else f"{self.name}.lstm"
+            inner = self.kind.lower()
+            return ((f"{self.name}.forward_{inner}", ""), (f"{self.name}.backward_{inner}", ""))
+        path = self.name if self.bare else f"{self.name}.{self.kind.lower()}"
         return ((path, ""), (path, "_reverse"))[: len(self.layer.cells)]
 
     @property
@@ -119,12 +133,21 @@ def planned(model: Model) -> Plan:
 
 
 def torch_has(cell: Cell) -> bool:
-    """Return whether nn.LSTM computes a cell."""
+    """Return whether nn.LSTM, nn.GRU or nn.RNN computes a cell."""
+    if isinstance(cell, GRUCell):
+        return cell.reset_after and (cell.gate, cell.candidate) == (SIGMOID, TANH)
+    if not isinstance(cell, LSTMCell):
+        return nonlinearity(cell) in ("tanh", "relu")
     usual = (cell.gate, cell.candidate, cell.output) == (SIGMOID, TANH, TANH)
     clips = (cell.gate_clip, cell.cell_clip, cell.projection_clip)
     narrower = cell.projection is None or cell.outputs < cell.units
     extras = cell.peephole is not None or cell.coupled or any(clip is not None for clip in clips)
     return usual and narrower and not extras
+
+
+def nonlinearity(cell: Cell) -> str:
+    """Return the activation of a simple RNN; nothing of another cell, whose activations no argument names."""
+    return cell.candidate.name if isinstance(cell, SimpleRNNCell) else ""
 
 
 def has_bias(cell: Cell) -> bool:

@@ -37,8 +37,18 @@ nn.LSTM computes for each step, `*` element by element:
 """
 
 
+_NN_GRU = """
+nn.GRU computes for each step, `*` element by element:
+
+    r = sigmoid(W_r x + U_r h + b_r)
+    z = sigmoid(W_z x + U_z h + b_z)
+    n = tanh(W_n x + b_in + r * (U_n h + b_hn))
+    h = (1 - z) * n + z * h
+"""
+
+
 def source(model: Model) -> str:
-    """Return the Python source of a module that computes what a model's LSTM layers compute.
+    """Return the Python source of a module that computes what a model's recurrent layers compute.
 
     It needs torch and safetensors, and looks for its weights in the file of its own name that ends with `.safetensors`.
 
@@ -55,18 +65,20 @@ def source(model: Model) -> str:
     body += [text for text in classes.texts.values() if text.startswith("class ")]
     body += ["\n".join(_model_class(plan, made)), _LOAD]
     code = "\n\n\n".join(body)
-    return "\n".join([*_header(model, code), *_imports(code), "", *_aliases(plan), "", "", code, ""])
+    return "\n".join([*_header(model, plan, code), *_imports(code), "", *_aliases(plan), "", "", code, ""])
 
 
-def _header(model: Model, code: str) -> Iterator[str]:
+def _header(model: Model, plan: Plan, code: str) -> Iterator[str]:
     origin = model.provenance
     written = comment(origin.file) or "a model in memory"
     framework = comment(f"{origin.framework} {origin.version}")
-    yield '"""LSTM layers in PyTorch; their weights are in the safetensors file beside this one.'
+    yield f'"""{_kinds(plan)} layers in PyTorch; their weights are in the safetensors file beside this one.'
     yield ""
     yield f"Written by lstm_convert from {written} ({framework})."
     if "nn.LSTM(" in code:
         yield from _NN_LSTM.rstrip().splitlines()
+    if "nn.GRU(" in code:
+        yield from _NN_GRU.rstrip().splitlines()
     yield '"""'
     yield ""
 
@@ -83,7 +95,14 @@ def _imports(code: str) -> Iterator[str]:
 
 
 def _aliases(plan: Plan) -> Iterator[str]:
-    yield "State = tuple[Tensor, Tensor]  # h and c, each (directions, batch, size)"
+    both = {part.two_states for part in plan.parts}
+    if both == {True}:
+        yield "State = tuple[Tensor, Tensor]  # h and c, each (directions, batch, size)"
+    elif both == {False}:
+        yield "State = Tensor  # h, (directions, batch, size)"
+    else:
+        yield "# h and c, or h alone, each (directions, batch, size)"
+        yield "State = tuple[Tensor, Tensor] | Tensor"
     if len(plan.parts) > 1:
         yield "States = dict[str, State]  # by the name of the layer"
 
@@ -109,13 +128,14 @@ def _model_class(plan: Plan, made: dict[str, Call]) -> Iterator[str]:
 
 def _described(plan: Plan) -> Iterator[str]:
     """Yield the docstring of `Model`."""
-    lines = ["LSTM layers that read inputs of their own."]
+    kinds = _kinds(plan)
+    lines = [f"{kinds} layers that read inputs of their own."]
     if len(plan.parts) == 1:
-        lines = ["One LSTM layer."]
+        lines = [f"One {kinds} layer."]
     elif len(plan.chains) == 1:
-        lines = ["LSTM layers, each reading the output of the one before."]
+        lines = [f"{kinds} layers, each reading the output of the one before."]
     else:
-        lines += ["", "Where other layers stand between them, call each by itself, as nn.LSTM:"]
+        lines += ["", f"Where other layers stand between them, call each by itself, as nn.{plan.parts[0].kind}:"]
         lines += [f"`output, state = model.{plan.parts[0].name}(x, state)`."]
     if stateful := [part.name for part in plan.parts if part.layer.stateful]:
         lines += ["", "Stateful in the source: hand the states of one batch to the next, for", *_listed(stateful)]
@@ -129,6 +149,12 @@ def _described(plan: Plan) -> Iterator[str]:
         yield '"""'
 
 
+def _kinds(plan: Plan) -> str:
+    """Return in a word what the layers are."""
+    kinds = {part.kind for part in plan.parts}
+    return kinds.pop() if len(kinds) == 1 else "Recurrent"
+
+
 def _listed(names: Sequence[str]) -> Iterator[str]:
     yield from (f"{name}," for name in names[:-1])
     yield f"{names[-1]}."
@@ -139,13 +165,14 @@ def _forward_of_one(part: Part) -> Iterator[str]:
     parameters = ["x: Tensor", "state: State | None = None"]
     parameters += ["mask: Tensor | None = None"] if part.masked else []
     yield from _signature(parameters, f"tuple[{output}, State]")
-    yield '        """Return (output, (h_n, c_n)).'
+    last = "(h_n, c_n)" if part.two_states else "h_n"
+    yield f'        """Return (output, {last}).'
     yield ""
     yield from _indented(_shapes("x", part, part, masked=part.masked), 8)
     yield '        """'
     mask = ", mask" if part.masked else ""
-    yield f"        output, (h_n, c_n) = self.{part.name}(x, state{mask})"
-    yield "        return output, (h_n, c_n)"
+    yield f"        output, {last} = self.{part.name}(x, state{mask})"
+    yield f"        return output, {last}"
 
 
 def _forward_of_chain(plan: Plan) -> Iterator[str]:

@@ -8,7 +8,7 @@ from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import Array, Cell, Model
 from lstm_convert.export.plan import planned
 from lstm_convert.packing import pack_arrays, unpack
-from lstm_convert.table import PYTORCH
+from lstm_convert.table import PYTORCH, counterpart
 
 _PEEPHOLE = "peephole"
 
@@ -20,7 +20,7 @@ def state(model: Model) -> dict[str, Array]:
         model: the layers.
 
     Returns:
-        Arrays by key: nn.LSTM's names under the submodule's path, `lstm_1.weight_ih_l0`; and `peephole_l0`.
+        Arrays by key: PyTorch's names under the submodule's path, `lstm_1.weight_ih_l0`; and `peephole_l0`.
     """
     return {
         places[name]: np.ascontiguousarray(array)
@@ -42,20 +42,22 @@ def keys(model: Model) -> list[list[dict[str, str]]]:
     ]
 
 
-def cell_of(arrays: Mapping[str, Array]) -> Cell:
-    """Return the cell that the arrays of one direction are, its activations and the like left as they usually are.
+def arrays_of(kind: type[Cell], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the canonical arrays that those of one direction are, by the names of a cell's fields.
 
     Args:
-        arrays: by nn.LSTM's names, `weight_ih` and so on, and `peephole`.
+        kind: of the cell.
+        arrays: by PyTorch's names, `weight_ih` and so on, and `peephole`.
 
     Raises:
         LayoutMismatch: arrays are missing or mis-shaped.
     """
-    return unpack(PYTORCH, Bundle(PYTORCH.name, {name: array for name, array in arrays.items() if name != _PEEPHOLE}))
+    row = counterpart(PYTORCH, kind)
+    own = {name: array for name, array in arrays.items() if name != _PEEPHOLE}
+    extra = {_PEEPHOLE: arrays[_PEEPHOLE]} if _PEEPHOLE in arrays else {}
+    return {**unpack(row, Bundle(row.name, own)).arrays(), **extra}
 
 
 def _arrays(cell: Cell) -> dict[str, Array]:
-    arrays = dict(pack_arrays(PYTORCH, cell).arrays)
-    if cell.peephole is not None:
-        arrays[_PEEPHOLE] = cell.peephole
-    return arrays
+    arrays = dict(pack_arrays(counterpart(PYTORCH, type(cell)), cell).arrays)
+    return arrays | {name: array for name, array in cell.arrays().items() if name == _PEEPHOLE}

@@ -81,6 +81,20 @@ def with_calls(text: str, functions: Mapping[str, str]) -> str:
     return text
 
 
+_BOTH = re.compile(r"\((h\w*(?:\[[^\]]*\])?), c\w*(?:\[[^\]]*\])?\)")
+_JOINED = re.compile(r"h_n, c_n = (torch\.cat\(.*?\)), torch\.cat\(.*\)")
+
+
+def with_h_alone(text: str) -> str:
+    """Return a text that hands on the states h and c with h alone, of which the type is Tensor.
+
+    Args:
+        text: the text.
+    """
+    text = _JOINED.sub(r"h_n = \1", _BOTH.sub(r"\1", text)).replace("h, c = state", "h = state")
+    return re.sub(r"\bState\b", "Tensor", text)
+
+
 def number(value: float) -> str:
     """Return a number as Python source."""
     value = float(value)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import Recurrent
 from lstm_convert.errors import Unsupported
 
 
@@ -58,7 +58,7 @@ def refuse_options(options: ReadOptions, kind: str) -> None:
         raise Unsupported(f"is {kind}", unused, "Leave it out.")
 
 
-def renamed(layers: Iterable[LSTM], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
+def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Recurrent, ...]:
     """Return layers under new paths.
 
     Args:

@@ -5,13 +5,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
-from lstm_convert.canonical import LSTM, Activation, Cell, LeftOut, Model, Origin, Provenance
+from lstm_convert.canonical import (
+    Activation,
+    Cell,
+    GRUCell,
+    LeftOut,
+    LSTMCell,
+    Model,
+    Origin,
+    Provenance,
+    Recurrent,
+    SimpleRNNCell,
+)
 from lstm_convert.errors import InvalidFile
 
-ROLES = ("gate", "candidate", "output")
-
-_CELL_OPTIONS = ("gate_clip", "cell_clip", "projection_clip", "coupled")
-_WIRING = tuple(field.name for field in fields(LSTM) if field.name not in ("forward", "backward", "origin"))
+_CELLS: Mapping[str, type[Cell]] = {cell.kind: cell for cell in (LSTMCell, GRUCell, SimpleRNNCell)}
+_WIRING = tuple(field.name for field in fields(Recurrent) if field.name not in ("forward", "backward", "origin"))
 
 
 def parsed(text: Any) -> Mapping[str, Any]:
@@ -37,18 +46,18 @@ def of_model(model: Model) -> dict[str, Any]:
     }
 
 
-def of_layer(layer: LSTM) -> dict[str, Any]:
+def of_layer(layer: Recurrent) -> dict[str, Any]:
     """Return what a layer says beside its arrays, its cells' activations, clips and coupling under `cells`."""
     cells = {
-        direction: {role: asdict(getattr(cell, role)) for role in ROLES}
-        | {option: getattr(cell, option) for option in _CELL_OPTIONS}
+        direction: {role: asdict(activation) for role, activation in cell.activations().items()} | cell.settings()
         for direction, cell in layer.cells.items()
     }
     origin = asdict(layer.origin) if layer.origin else None
-    return {**{name: getattr(layer, name) for name in _WIRING}, "origin": origin, "cells": cells}
+    wiring = {name: getattr(layer, name) for name in _WIRING}
+    return {"kind": layer.kind, **wiring, "origin": origin, "cells": cells}
 
 
-def model_of(document: Mapping[str, Any], layers: tuple[LSTM, ...]) -> Model:
+def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Model:
     """Return the model that a document and its layers make.
 
     Raises:
@@ -63,29 +72,38 @@ def model_of(document: Mapping[str, Any], layers: tuple[LSTM, ...]) -> Model:
     )
 
 
-def layer_of(said: Mapping[str, Any], cells: Mapping[str, Cell]) -> LSTM:
+def layer_of(said: Mapping[str, Any], cells: Mapping[str, Cell]) -> Recurrent:
     """Return the layer that a document and its cells make, by direction.
 
     Raises:
         KeyError, TypeError, AttributeError: as `model_of`.
     """
     origin = said["origin"]
-    return LSTM(
+    return Recurrent.of(
         forward=cells["forward"],
         backward=cells.get("backward"),
         origin=Origin(str(origin["layout"]), tuple(map(dict, origin["keys"]))) if origin else None,
-        **_checked(LSTM, {name: said[name] for name in _WIRING if name in said}),
+        **_checked(Recurrent, {name: said[name] for name in _WIRING if name in said}),
     )
 
 
-def cell_options(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a `Cell` that are no arrays.
+def cell_type(said: Mapping[str, Any]) -> type[Cell]:
+    """Return the kind of a layer's cells; the first files that were written knew LSTMs alone, and do not say it.
+
+    Raises:
+        KeyError, TypeError: as `model_of`.
+    """
+    return _CELLS[said.get("kind", LSTMCell.kind)]
+
+
+def cell_options(kind: type[Cell], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a cell that are no arrays.
 
     Raises:
         KeyError, TypeError, AttributeError: as `model_of`.
     """
-    roles = {role: _activation(**said[role]) for role in ROLES}
-    return roles | _checked(Cell, {name: said[name] for name in _CELL_OPTIONS if name in said})
+    roles = {role: _activation(**said[role]) for role in kind.roles()}
+    return roles | _checked(kind, {name: said[name] for name in kind.setting_names() if name in said})
 
 
 def _activation(name: Any, parameters: Mapping[str, Any] | None = None) -> Activation:

@@ -1,8 +1,8 @@
 """The canonical form on disk: one tensor a gate, and one JSON document that says the rest.
 
 Tensors are named `<layer>.<direction>.<what>_<gate>`: `lstm_1.forward.W_i` is (units, inputs), `U_f` (units, outputs),
-`b_o` and `b_rec_o` (units,); `<layer>.forward.projection` is (outputs, units). The document is `lstm_convert` in the
-metadata.
+`b_o` and `b_rec_o` (units,); a GRU has the gates z, r and g, a simple RNN g alone.
+`<layer>.forward.projection` is (outputs, units). The document is `lstm_convert` in the metadata.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import GATES, LSTM, Cell, Model
+from lstm_convert.canonical import Cell, LSTMCell, Model, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
@@ -20,8 +20,7 @@ from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_
 FORMAT = "lstm_convert canonical"
 VERSION = 1
 
-# The arrays of a cell that are stored gate by gate, and the gates they have.
-_PER_GATE = {"W": GATES, "U": GATES, "b": GATES, "b_rec": GATES, "peephole": "ifo"}
+_ARRAYS = ("W", "U", "b", "b_rec")
 
 
 def recognises(contents: Contents) -> bool:
@@ -50,15 +49,15 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         raise InvalidFile(f"its document is damaged: {error!r:.200}") from error
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
+def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
     """Yield why the canonical form cannot say exactly what a layer computes; nothing where it can."""
     for direction, cell in layer.cells.items():
-        for role in document.ROLES:
-            if not computable(activation := getattr(cell, role)):
+        for role, activation in cell.activations().items():
+            if not computable(activation):
                 yield f"{layer.name} ({direction}): {role} activation {activation}, which is not known"
 
 
-def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
+def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has it)
     """Return how exact a layer is in the canonical form, where it is not refused."""
     return "exact"
 
@@ -85,7 +84,8 @@ def write(model: Model, options: WriteOptions) -> Contents:
 def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return what was written, a line a cell."""
     return [
-        f"{layer.name}.{direction}: W_i … ({cell.units}, {cell.inputs}), U_i … ({cell.units}, {cell.outputs})"
+        f"{layer.name}.{direction}: W_{cell.letters[0]} … ({cell.units}, {cell.inputs}), "
+        f"U_{cell.letters[0]} … ({cell.units}, {cell.outputs})"
         for layer in renamed(model.layers, options.rename)
         for direction, cell in layer.cells.items()
     ]
@@ -96,20 +96,29 @@ def _text(contents: Contents) -> str:
 
 
 def _tensors(cell: Cell) -> Iterator[tuple[str, Any]]:
+    gates = _gates_of(type(cell))
     for name, array in cell.arrays().items():
-        if name in _PER_GATE:
-            yield from ((f"{name}_{gate}", part) for gate, part in zip(_PER_GATE[name], array, strict=True))
+        if name in gates:
+            yield from ((f"{name}_{gate}", part) for gate, part in zip(gates[name], array, strict=True))
         else:
             yield name, array
 
 
-def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> LSTM:
-    cells = {direction: _cell(contents, f"{name}.{direction}", options) for direction, options in said["cells"].items()}
+def _gates_of(kind: type[Cell]) -> dict[str, str]:
+    """Return the arrays of a kind of cell that are stored gate by gate, and the gates they have."""
+    return {**dict.fromkeys(_ARRAYS, kind.letters), **({"peephole": "ifo"} if kind is LSTMCell else {})}
+
+
+def _layer(contents: Contents, name: str, said: Mapping[str, Any]) -> Recurrent:
+    kind = document.cell_type(said)
+    cells = {
+        direction: _cell(contents, f"{name}.{direction}", kind, options) for direction, options in said["cells"].items()
+    }
     return document.layer_of(said, cells)
 
 
-def _cell(contents: Contents, prefix: str, said: Mapping[str, Any]) -> Cell:
-    keys = {what: [f"{prefix}.{what}_{gate}" for gate in gates] for what, gates in _PER_GATE.items()}
+def _cell(contents: Contents, prefix: str, kind: type[Cell], said: Mapping[str, Any]) -> Cell:
+    keys = {what: [f"{prefix}.{what}_{gate}" for gate in gates] for what, gates in _gates_of(kind).items()}
     present = {
         what: parts for what, parts in keys.items() if what in "WU" or any(key in contents.arrays for key in parts)
     }
@@ -122,4 +131,4 @@ def _cell(contents: Contents, prefix: str, said: Mapping[str, Any]) -> Cell:
     projection = contents.arrays.get(f"{prefix}.projection")
     if projection is not None:
         arrays["projection"] = np.asarray(projection.read())
-    return Cell.of(arrays, **document.cell_options(said))
+    return kind.of(arrays, **document.cell_options(kind, said))

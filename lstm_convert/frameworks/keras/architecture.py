@@ -19,6 +19,8 @@ from lstm_convert.errors import InvalidFile
 RECURRENT_CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
 CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+# What is read of these, by the kinds of cell that it is made of.
+READ_KINDS = ("LSTM", "GRU", "SimpleRNN")
 # The cell of our own, by the name under which Keras registers it.
 EXTENDED = "lstm_convert>ExtendedLSTMCell"
 
@@ -93,7 +95,7 @@ class CellSpec:
     """One recurrent cell as an architecture states it.
 
     Args:
-        kind: LSTM, GRU, SimpleRNN, or the class Keras names where it is another.
+        kind: Recurrent, GRU, SimpleRNN, or the class Keras names where it is another.
         config: the settings of the layer or cell.
         trainable: the flags that decide its place in a flat list of weights.
         place: where saved state keeps it below its layer's own group: `("forward_layer", "cell")`.
@@ -262,11 +264,11 @@ def references(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
 
 
 def _recurrent(node: Node) -> RecurrentSpec | None:
-    """Return what a node is as a recurrent layer, or None; an LSTM of the user's own class may compute anything."""
+    """Return what a node is as a recurrent layer, or None; one of the user's own class may compute anything."""
     spec = _by_class(node)
     if spec is None or not node.own_class:
         return spec
-    own = (replace(cell, kind=node.own_class) if cell.kind == "LSTM" else cell for cell in spec.cells)
+    own = (replace(cell, kind=node.own_class) if cell.kind in READ_KINDS else cell for cell in spec.cells)
     return replace(spec, cells=tuple(own))
 
 

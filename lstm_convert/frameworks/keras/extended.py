@@ -9,12 +9,12 @@ from importlib.resources import files
 from typing import Any
 
 from lstm_convert.activations import named
-from lstm_convert.canonical import LSTM, Activation, Cell
+from lstm_convert.canonical import LSTM, Activation, LSTMCell, Recurrent
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.architecture import EXTENDED
 from lstm_convert.layout import Layout
 from lstm_convert.packing import options, rescaled
-from lstm_convert.table import KERAS_3, KERAS_EXTENDED
+from lstm_convert.table import KERAS_3, KERAS_EXTENDED, counterpart
 
 SOURCE_FILE = "lstm_layer.py"
 CLASS_NAME = EXTENDED.rpartition(">")[2]
@@ -27,19 +27,27 @@ def source_code() -> str:
     return files(__package__).joinpath(SOURCE_FILE).read_text("utf-8")
 
 
-def fitted(layer: LSTM) -> LSTM:
+def fitted(layer: Recurrent) -> Recurrent:
     """Return a layer as Keras holds it, its gates scaled to Keras 3's hard_sigmoid where Keras's LSTM needs that."""
-    scaled = {name: changed for name, cell in layer.cells.items() if (changed := rescaled(KERAS_3, cell))}
+    scaled = {name: changed for name, cell in layer.cells.items() if (changed := rescaled(keras_row(layer), cell))}
     fitting = layer.with_cells({**layer.cells, **scaled}) if scaled else layer
-    return fitting if row_of(fitting) is KERAS_3 else layer
+    return fitting if row_of(fitting) is not KERAS_EXTENDED else layer
 
 
-def row_of(layer: LSTM) -> Layout:
-    """Return the row of a fitted layer: Keras's own LSTM where it computes every cell of it, else ours."""
-    return KERAS_EXTENDED if any(KERAS_3.refusals(cell) for cell in layer.cells.values()) else KERAS_3
+def row_of(layer: Recurrent) -> Layout:
+    """Return the row of a fitted layer: Keras's own where it computes every cell of it, or there is none of ours."""
+    own = keras_row(layer)
+    ours = isinstance(layer, LSTM) and any(own.refusals(cell) for cell in layer.cells.values())
+    return KERAS_EXTENDED if ours else own
 
 
-def cell_document(cell: Cell, name: str) -> dict[str, Any]:
+def keras_row(layer: Recurrent) -> Layout:
+    """Return the row of Keras's own layer of a layer's kind."""
+    reset_after = getattr(layer.forward, "reset_after", True)
+    return counterpart(KERAS_3, type(layer.forward), reset_after=reset_after)
+
+
+def cell_document(cell: LSTMCell, name: str) -> dict[str, Any]:
     """Return a cell as an architecture states it.
 
     Args:

@@ -1,22 +1,24 @@
-"""The architecture of a written Keras 3 model: LSTM layers in a functional graph.
+"""The architecture of a written Keras 3 model: recurrent layers in a functional graph.
 
 A layer that follows another reads its output; every other layer has an input of its own, `<layer>_input`. A layer that
 is masked is given its mask by name, from an input `<layer>_mask` that all layers of its chain share. The outputs are
 those of the layers that no other follows, and the states of those that return them.
 
-Source: keras 3.15.1, keras/src/layers/rnn/lstm.py and bidirectional.py (get_config), keras/src/models/functional.py
+Source: keras 3.15.1, keras/src/layers/rnn/lstm.py, gru.py, simple_rnn.py and bidirectional.py (get_config),
+keras/src/models/functional.py
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lstm_convert.canonical import LSTM, Cell
+from lstm_convert.canonical import Cell, GRUCell, LSTMCell, Recurrent
 from lstm_convert.frameworks.keras import extended
+from lstm_convert.frameworks.keras.architecture import snake_case
 from lstm_convert.packing import options as activation_options
-from lstm_convert.table import KERAS_3
+from lstm_convert.table import KERAS_EXTENDED
 
 
-def architecture(layers: tuple[LSTM, ...]) -> dict[str, Any]:
+def architecture(layers: tuple[Recurrent, ...]) -> dict[str, Any]:
     """Return the architecture of a model with these layers.
 
     Args:
@@ -41,30 +43,35 @@ def architecture(layers: tuple[LSTM, ...]) -> dict[str, Any]:
     return {"module": module, "class_name": "Functional", "config": config, "registered_name": "Functional"}
 
 
-def as_listed(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
+def as_listed(layers: tuple[Recurrent, ...]) -> tuple[Recurrent, ...]:
     """Return layers in the order of Keras's `model.layers`, as it loads weights: the farther from an output first.
 
     Source: keras 3.15.1, keras/src/ops/function.py, map_graph
     """
 
-    def above(layer: LSTM) -> int:
+    def above(layer: Recurrent) -> int:
         readers = [other for other in layers if layer.name in (other.follows, other.starts_from)]
         return 1 + max(map(above, readers)) if readers else 0
 
     return tuple(sorted(layers, key=lambda layer: (-above(layer), layers.index(layer))))
 
 
-def class_name(layer: LSTM) -> str:
+def class_name(layer: Recurrent) -> str:
     """Return the Keras class that holds a layer."""
     return "Bidirectional" if layer.backward else direction_class(layer)
 
 
-def direction_class(layer: LSTM) -> str:
-    """Return the Keras class that holds one direction of a layer: LSTM, or an RNN of the cell of our own."""
-    return "LSTM" if extended.row_of(layer) is KERAS_3 else "RNN"
+def direction_class(layer: Recurrent) -> str:
+    """Return the Keras class that holds one direction of a layer: LSTM, GRU, …, or an RNN of the cell of our own."""
+    return "RNN" if extended.row_of(layer) is KERAS_EXTENDED else layer.kind
 
 
-def _inputs(layer: LSTM, by_name: Mapping[str, LSTM]) -> Iterator[dict[str, Any]]:
+def class_of_cell(layer: Recurrent) -> str:
+    """Return the name that Keras gives the cell in a layer of a kind: `lstm_cell`, `simple_rnn_cell`."""
+    return snake_case(f"{layer.kind}Cell")
+
+
+def _inputs(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> Iterator[dict[str, Any]]:
     """Yield the inputs that a layer is the first to need: its sequence, and its mask."""
     if layer.follows not in by_name:
         shape = [_batch(layer), None, layer.forward.inputs]
@@ -73,7 +80,7 @@ def _inputs(layer: LSTM, by_name: Mapping[str, LSTM]) -> Iterator[dict[str, Any]
         yield _input(_input_name(layer, "mask", by_name), [_batch(layer), None], "bool")
 
 
-def _input_name(layer: LSTM, purpose: str, by_name: Mapping[str, LSTM]) -> str:
+def _input_name(layer: Recurrent, purpose: str, by_name: Mapping[str, Recurrent]) -> str:
     """Return the name of an input of a layer, which no layer may have."""
     name = f"{layer.name}_{purpose}"
     while name in by_name:
@@ -81,13 +88,13 @@ def _input_name(layer: LSTM, purpose: str, by_name: Mapping[str, LSTM]) -> str:
     return name
 
 
-def _chain(layer: LSTM, by_name: Mapping[str, LSTM]) -> LSTM:
+def _chain(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> Recurrent:
     """Return the first of the layers of one mask that a layer follows without a break: it has the mask's input."""
     below = by_name.get(layer.follows or "")
     return _chain(below, by_name) if below is not None and below.masked_by == layer.masked_by else layer
 
 
-def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
+def _call(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> dict[str, Any]:
     """Return a layer's call: its sequence, its mask and the states it starts from."""
     feeder = layer.follows if layer.follows in by_name else _input_name(layer, "input", by_name)
     kwargs: dict[str, Any] = {}
@@ -95,7 +102,7 @@ def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
         mask = _input_name(_chain(layer, by_name), "mask", by_name)
         kwargs["mask"] = _tensor([_batch(layer), None], "bool", mask, 0)
     if starter := by_name.get(layer.starts_from or ""):
-        sizes = [(cell, size) for cell in starter.cells.values() for size in (cell.outputs, cell.units)]
+        sizes = [(cell, size) for cell in starter.cells.values() for size in state_sizes(cell)]
         kwargs["initial_state"] = [
             _tensor([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
             for number, (cell, size) in enumerate(sizes)
@@ -104,28 +111,34 @@ def _call(layer: LSTM, by_name: Mapping[str, LSTM]) -> dict[str, Any]:
     return {"args": [x], "kwargs": kwargs}
 
 
-def _outputs(layer: LSTM, by_name: Mapping[str, LSTM]) -> Iterator[list[Any]]:
+def _outputs(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> Iterator[list[Any]]:
     """Yield a layer's output where the model returns it: where no other layer follows."""
     if not any(other.follows == layer.name for other in by_name.values()):
         yield from ([layer.name, 0, number] for number in range(_sequences(layer)))
 
 
-def _states(layer: LSTM) -> Iterator[list[Any]]:
-    """Yield the last states of a layer that returns them, h and c of each direction."""
+def _states(layer: Recurrent) -> Iterator[list[Any]]:
+    """Yield the last states of a layer that returns them, h and c of each direction, or h alone."""
     if layer.return_state:
-        yield from ([layer.name, 0, _sequences(layer) + number] for number in range(2 * len(layer.cells)))
+        count = sum(len(state_sizes(cell)) for cell in layer.cells.values())
+        yield from ([layer.name, 0, _sequences(layer) + number] for number in range(count))
+
+
+def state_sizes(cell: Cell) -> tuple[int, ...]:
+    """Return the sizes of a cell's states, h and, where it has one, c."""
+    return (cell.outputs, cell.units) if isinstance(cell, LSTMCell) else (cell.outputs,)
 
 
 def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _sequences(layer: LSTM) -> int:
+def _sequences(layer: Recurrent) -> int:
     """Return how many outputs a layer has before its states: one a direction where the two are not merged."""
     return 2 if layer.backward and layer.merge is None else 1
 
 
-def _batch(layer: LSTM) -> int | None:
+def _batch(layer: Recurrent) -> int | None:
     return layer.batch_size if layer.stateful else None
 
 
@@ -150,11 +163,12 @@ def _tensor(shape: list[int | None], dtype: str, layer: str, output: int) -> dic
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _config(layer: LSTM) -> dict[str, Any]:
+def _config(layer: Recurrent) -> dict[str, Any]:
     if layer.backward is None:
-        return _lstm_config(layer, layer.forward, layer.name, go_backwards=layer.go_backwards)
-    forward = _lstm_config(layer, layer.forward, "forward_lstm", go_backwards=layer.go_backwards)
-    backward = _lstm_config(layer, layer.backward, "backward_lstm", go_backwards=not layer.go_backwards)
+        return _layer_config(layer, layer.forward, layer.name, go_backwards=layer.go_backwards)
+    inner = class_of_cell(layer).removesuffix("_cell")
+    forward = _layer_config(layer, layer.forward, f"forward_{inner}", go_backwards=layer.go_backwards)
+    backward = _layer_config(layer, layer.backward, f"backward_{inner}", go_backwards=not layer.go_backwards)
     return {
         "name": layer.name,
         "dtype": _dtype(layer.forward),
@@ -164,7 +178,7 @@ def _config(layer: LSTM) -> dict[str, Any]:
     }
 
 
-def _lstm_config(layer: LSTM, cell: Cell, name: str, *, go_backwards: bool) -> dict[str, Any]:
+def _layer_config(layer: Recurrent, cell: Cell, name: str, *, go_backwards: bool) -> dict[str, Any]:
     return {
         "name": name,
         "dtype": _dtype(cell),
@@ -177,13 +191,14 @@ def _lstm_config(layer: LSTM, cell: Cell, name: str, *, go_backwards: bool) -> d
     }
 
 
-def _cell_config(layer: LSTM, cell: Cell) -> dict[str, Any]:
+def _cell_config(layer: Recurrent, cell: Cell) -> dict[str, Any]:
     """Return what a layer of one direction says of its cell."""
-    if direction_class(layer) == "RNN":
+    if isinstance(cell, LSTMCell) and direction_class(layer) == "RNN":
         return {"cell": extended.cell_document(cell, "cell")}
     return {
         "units": cell.units,
         "recurrent_initializer": "glorot_uniform",  # the default, orthogonal, is slow and cannot be drawn in bfloat16
-        **activation_options(KERAS_3, cell),
+        **activation_options(extended.row_of(layer), cell),
+        **({"reset_after": cell.reset_after} if isinstance(cell, GRUCell) else {}),
         "use_bias": cell.b is not None or cell.b_rec is not None,
     }

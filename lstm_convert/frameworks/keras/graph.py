@@ -22,6 +22,9 @@ _IDENTITY_AT_INFERENCE = (
     "InputLayer",
 )
 
+# The kinds whose last states are h alone.
+_ONE_STATE = ("GRU", "CuDNNGRU", "SimpleRNN")
+
 Feed = tuple[Node, int]
 
 
@@ -161,4 +164,4 @@ def _state_outputs(spec: RecurrentSpec | None) -> list[int]:
     if spec is None or len(spec.cells) != 1 + spec.bidirectional:
         return []
     first = 2 if spec.options.get("merge", "concat") is None else 1
-    return list(range(first, first + 2 * len(spec.cells)))
+    return list(range(first, first + sum(1 if cell.kind in _ONE_STATE else 2 for cell in spec.cells)))

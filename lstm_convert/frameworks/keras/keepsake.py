@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import LSTM, Cell, Gates, Origin
+from lstm_convert.canonical import Cell, Origin, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.located import array_of
 from lstm_convert.packing import pack_arrays
-from lstm_convert.table import KERAS_3
+from lstm_convert.table import KERAS_3, counterpart
 
 GROUP = "lstm_convert"
 
@@ -27,7 +27,7 @@ def owns(key: str) -> bool:
     return key.startswith(f"{GROUP}/")
 
 
-def kept(layers: Iterable[LSTM], names: Mapping[str, str]) -> Contents:
+def kept(layers: Iterable[Recurrent], names: Mapping[str, str]) -> Contents:
     """Return what is to be kept of some layers: two biases, their place in the source, and their order.
 
     Args:
@@ -53,7 +53,7 @@ def kept(layers: Iterable[LSTM], names: Mapping[str, str]) -> Contents:
     return Contents(arrays, {GROUP: {"layers": json.dumps(places)}})
 
 
-def restored(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
+def restored(contents: Contents, layers: Iterable[Recurrent]) -> tuple[Recurrent, ...]:
     """Return layers with what the file keeps of them put back.
 
     Args:
@@ -84,7 +84,7 @@ def architecture(contents: Contents) -> str | None:
     return contents.attributes.get(GROUP, {}).get("architecture")
 
 
-def in_order(contents: Contents, layers: Iterable[LSTM]) -> tuple[LSTM, ...]:
+def in_order(contents: Contents, layers: Iterable[Recurrent]) -> tuple[Recurrent, ...]:
     """Return layers in the order of their source, which Keras's own lists need not have.
 
     Args:
@@ -103,7 +103,7 @@ def _places(contents: Contents) -> dict[str, Any]:
         raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
 
 
-def _restored(contents: Contents, layer: LSTM, place: dict[str, Any] | None) -> LSTM:
+def _restored(contents: Contents, layer: Recurrent, place: dict[str, Any] | None) -> Recurrent:
     if place is None:
         return layer
     cells = {name: _with_biases(contents, f"{GROUP}/{layer.name}/{name}", cell) for name, cell in layer.cells.items()}
@@ -114,9 +114,10 @@ def _restored(contents: Contents, layer: LSTM, place: dict[str, Any] | None) -> 
 
 def _with_biases(contents: Contents, group: str, cell: Cell) -> Cell:
     stored = {name: contents.arrays.get(f"{group}/{name}") for name in ("b", "b_rec")}
-    gates = {name: Gates(array_of(array)) for name, array in stored.items() if array is not None}
-    if not gates or cell.b is None:
+    biases = {name: array_of(array) for name, array in stored.items() if array is not None}
+    if not biases or cell.b is None:
         return cell
-    candidate = replace(cell, b=gates.get("b"), b_rec=gates.get("b_rec"))
-    same = np.array_equal(pack_arrays(KERAS_3, candidate).arrays["bias"], pack_arrays(KERAS_3, cell).arrays["bias"])
+    candidate = replace(cell, b=None, b_rec=None).with_arrays(biases)
+    row = counterpart(KERAS_3, type(cell), reset_after=getattr(cell, "reset_after", True))
+    same = np.array_equal(pack_arrays(row, candidate).arrays["bias"], pack_arrays(row, cell).arrays["bias"])
     return candidate if same else cell

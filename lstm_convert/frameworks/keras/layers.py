@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import LSTM, SIGMOID, TANH, Cell, Origin
+from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, LSTMCell, Origin, Recurrent, SimpleRNNCell
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks import ReadOptions
@@ -16,9 +16,17 @@ from lstm_convert.frameworks.keras.graph import Graph
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, array_of
 from lstm_convert.layout import Layout
 from lstm_convert.packing import unpack
-from lstm_convert.table import KERAS_3, KERAS_CUDNN, KERAS_EXTENDED
+from lstm_convert.table import KERAS_3, KERAS_CUDNN, KERAS_EXTENDED, counterpart
 
-CUDNN = "CuDNNLSTM"
+CELLS: Mapping[str, type[Cell]] = {
+    "LSTM": LSTMCell,
+    "CuDNNLSTM": LSTMCell,
+    EXTENDED: LSTMCell,
+    "GRU": GRUCell,
+    "CuDNNGRU": GRUCell,
+    "SimpleRNN": SimpleRNNCell,
+}
+_CUDNN = ("CuDNNLSTM", "CuDNNGRU")
 
 # From this version on every Keras makes an LSTM with sigmoid gates unless told otherwise; before, hard_sigmoid, and the
 # tf.keras that calls itself 2.2.4-tf does either, as TensorFlow 1 or 2.
@@ -38,8 +46,8 @@ class Source:
     options: ReadOptions
 
 
-def canonical_layers(source: Source, found: Iterable[LocatedLayer]) -> list[LSTM]:
-    """Return the LSTMs of a file, in the model's order.
+def canonical_layers(source: Source, found: Iterable[LocatedLayer]) -> list[Recurrent]:
+    """Return the recurrent layers of a file, in the model's order.
 
     Args:
         source: what the file says of itself.
@@ -48,7 +56,7 @@ def canonical_layers(source: Source, found: Iterable[LocatedLayer]) -> list[LSTM
     Raises:
         LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
     """
-    layers: list[LSTM] = []
+    layers: list[Recurrent] = []
     problems: list[str] = []
     for layer in found:
         try:
@@ -57,7 +65,7 @@ def canonical_layers(source: Source, found: Iterable[LocatedLayer]) -> list[LSTM
             problems += error.details
     if problems:
         raise LayoutMismatch(
-            "its LSTM weights are not complete or do not fit together",
+            "its recurrent weights are not complete or do not fit together",
             problems,
             "Copy the file again, or give the architecture that belongs to it.",
         )
@@ -65,14 +73,17 @@ def canonical_layers(source: Source, found: Iterable[LocatedLayer]) -> list[LSTM
 
 
 def refuse_foreign(layers: Iterable[LocatedLayer]) -> None:
-    """Raise where a file holds recurrent layers whose arithmetic is not an LSTM's, naming all of them."""
+    """Raise where a file holds recurrent layers whose arithmetic is none that is read, naming all of them."""
     reasons = []
     for layer in layers:
         path, class_name = layer.spec.node.path, layer.spec.node.class_name
-        kinds = {cell.kind for cell in layer.spec.cells} - {"LSTM", CUDNN, EXTENDED}
+        kinds = {cell.kind for cell in layer.spec.cells} - set(CELLS)
         reasons += [f"{path}: {kind}" + (f" in {class_name}" if kind != class_name else "") for kind in sorted(kinds)]
         if layer.spec.bidirectional and len(layer.spec.cells) > 2:  # noqa: PLR2004 (one a direction)
             reasons.append(f"{path}: a stack of cells in each direction, {len(layer.spec.cells)} cells in all")
+        elif layer.spec.bidirectional and not kinds and len({CELLS[cell.kind] for cell in layer.spec.cells}) > 1:
+            both = " and ".join(cell.kind for cell in layer.spec.cells)
+            reasons.append(f"{path}: {both} in its two directions")
         if any(
             config.get("time_major") for config in [layer.spec.node.config, *(cell.config for cell in layer.spec.cells)]
         ):
@@ -82,7 +93,7 @@ def refuse_foreign(layers: Iterable[LocatedLayer]) -> None:
 
 
 def assumptions(source: Source, layers: Sequence[LocatedLayer]) -> Iterator[str]:
-    """Yield what the file does not say of its LSTMs and is taken for granted; raise where the versions differ."""
+    """Yield what the file does not say of its layers and is taken for granted; raise where the versions differ."""
     silent = [layer.spec.node.path for layer in layers if _is_silent(source, layer)]
     if silent and source.options.recurrent_activation is None:
         if not _only_sigmoid(source):
@@ -94,7 +105,9 @@ def assumptions(source: Source, layers: Sequence[LocatedLayer]) -> Iterator[str]
                 "hard_sigmoid unless told otherwise, later ones sigmoid; the wrong one computes something else.",
             )
         yield "the gates are sigmoid, the default of each Keras that writes such a file (--recurrent-activation)"
-    if silent:
+    if silent or any(
+        CELLS[cell.kind] is SimpleRNNCell and not cell.config for layer in layers for cell in layer.spec.cells
+    ):
         yield "candidate and output are tanh, the default of every Keras; the weights do not say, --config does"
     if silent or any(not layer.spec.options for layer in layers):
         yield "return_sequences, go_backwards, masks and merge_mode are plain; the weights do not say, --config does"
@@ -103,7 +116,10 @@ def assumptions(source: Source, layers: Sequence[LocatedLayer]) -> Iterator[str]
 def _is_silent(source: Source, layer: LocatedLayer) -> bool:
     """Return whether neither the architecture nor the arrays say what the gates' activation of some cell is."""
     cells = zip(layer.spec.cells, layer.cells, strict=True)
-    return any(_stated_gate(spec) is None and not _is_cudnn(source, located) for spec, located in cells)
+    return any(
+        CELLS[spec.kind] is not SimpleRNNCell and _stated_gate(spec) is None and not _is_cudnn(source, located)
+        for spec, located in cells
+    )
 
 
 def _gate(source: Source, spec: CellSpec, located: LocatedCell) -> str:
@@ -113,9 +129,9 @@ def _gate(source: Source, spec: CellSpec, located: LocatedCell) -> str:
     if _is_cudnn(source, located):
         if activation_name(stated or SIGMOID.name) != SIGMOID.name:
             raise InvalidFile(
-                "its arrays are a CuDNNLSTM's, whose gates are sigmoid, and its architecture says otherwise",
+                "its arrays are cuDNN's, whose gates are sigmoid, and its architecture says otherwise",
                 [f"{next(iter(located.keys.values()))}: expected sigmoid, found {activation_name(stated)}"],
-                "Say recurrent_activation='sigmoid' in the architecture, as a CuDNNLSTM computes.",
+                "Say recurrent_activation='sigmoid' in the architecture, as cuDNN computes.",
             )
         stated = SIGMOID.name
     if stated is None:
@@ -132,8 +148,8 @@ def _gate(source: Source, spec: CellSpec, located: LocatedCell) -> str:
 
 
 def _stated_gate(cell: CellSpec) -> Any:
-    """Return what an architecture says of the gates' activation; CuDNNLSTM has no choice."""
-    if cell.kind == CUDNN:
+    """Return what an architecture says of the gates' activation; cuDNN has no choice."""
+    if cell.kind in _CUDNN:
         return SIGMOID.name
     return cell.config.get("recurrent_activation", cell.config.get("inner_activation"))
 
@@ -171,20 +187,20 @@ def _cells(source: Source, layer: LocatedLayer) -> list[tuple[Cell, Bundle]]:
     return cells
 
 
-def _layers(source: Source, found: LocatedLayer) -> Iterator[LSTM]:
-    """Yield a recurrent layer's LSTMs: one, or one a cell of a stack."""
+def _layers(source: Source, found: LocatedLayer) -> Iterator[Recurrent]:
+    """Yield a recurrent layer's layers: one, or one a cell of a stack."""
     spec, path = found.spec, found.spec.node.path
     cells = _cells(source, found)
     origin = Origin(cells[0][1].layout, tuple(bundle.keys for _, bundle in cells))
     options = {**spec.options, **_joints(source, spec.node), **_masking(source, found)}
     if spec.bidirectional:
-        yield LSTM(path, cells[0][0], cells[1][0], origin=origin, **options)
+        yield Recurrent.of(path, cells[0][0], cells[1][0], origin=origin, **options)
         return
     for position, (cell, bundle) in enumerate(cells):
         name = path if len(cells) == 1 else f"{path}.{position}"
         inner = position < len(cells) - 1
         options["return_sequences"] = inner or spec.options.get("return_sequences", True)
-        yield LSTM(name, cell, origin=replace(origin, keys=(bundle.keys,)), **options)
+        yield Recurrent.of(name, cell, origin=Origin(bundle.layout, (bundle.keys,)), **options)
         options["follows"] = name
 
 
@@ -214,10 +230,44 @@ def _masking(source: Source, found: LocatedLayer) -> dict[str, Any]:
 
 
 def _last_name(node: Node) -> str:
-    """Return the name of the LSTM that makes a recurrent node's output: the topmost of a stack."""
+    """Return the name of the layer that makes a recurrent node's output: the topmost of a stack."""
     config = node.config.get("cell", {})
     stacked = config.get("config", {}).get("cells") if isinstance(config, Mapping) else None
     return f"{node.path}.{len(stacked) - 1}" if isinstance(stacked, list) and len(stacked) > 1 else node.path
+
+
+def _row(source: Source, spec: CellSpec, located: LocatedCell) -> Layout:
+    """Return the row that a cell's arrays are in."""
+    kind = CELLS[spec.kind]
+    row = located.layout or source.modern_layout
+    if _is_cudnn(source, located):
+        _gate(source, spec, located)
+        row = KERAS_CUDNN
+    elif row is None and kind is not SimpleRNNCell and _gate(source, spec, located) == "hard_sigmoid":
+        raise Unsupported(
+            "does not say which Keras wrote it; hard_sigmoid is 0.2 x + 0.5 before Keras 3 and x / 6 + 0.5 since",
+            next_step="Give the model's architecture (model.to_json()) with --config FILE.",
+        )
+    return counterpart(row or KERAS_3, kind, reset_after=kind is GRUCell and _reset_after(source, spec, located))
+
+
+def _reset_after(source: Source, spec: CellSpec, located: LocatedCell) -> bool:
+    """Return whether a GRU is reset after its recurrent product: as stated, else as its bias tells.
+
+    Source: keras 2.2.0, keras/layers/recurrent.py, GRU; 2.15.0, keras/src/layers/rnn/gru.py, GRUCell.build
+    """
+    if spec.kind in _CUDNN or _is_cudnn(source, located):
+        return True
+    if spec.config:
+        return bool(spec.config.get("reset_after", False))  # which came between Keras 2.1.4 and 2.2.0
+    bias = source.contents.arrays.get(located.keys.get("bias", ""))
+    if bias is None and located.layout is None:
+        raise Unsupported(
+            "holds a GRU without bias: nothing in it says whether its reset gate comes before the recurrent kernel",
+            [f"{next(iter(located.keys.values()))}: reset_after=True or False?"],
+            "Give the model's architecture (model.to_json() or to_yaml()) with --config FILE.",
+        )
+    return bias is not None and len(bias.shape) == 2  # noqa: PLR2004 (a row for each side)
 
 
 def _cell(source: Source, spec: CellSpec, located: LocatedCell) -> tuple[Cell, Bundle]:
@@ -226,17 +276,10 @@ def _cell(source: Source, spec: CellSpec, located: LocatedCell) -> tuple[Cell, B
         for name, key in located.keys.items()
         if key in source.contents.arrays
     }
-    gate = _gate(source, spec, located)
-    row = KERAS_CUDNN if _is_cudnn(source, located) else located.layout or source.modern_layout
-    if row is None:
-        if gate == "hard_sigmoid":
-            raise Unsupported(
-                "does not say which Keras wrote it; hard_sigmoid is 0.2 x + 0.5 before Keras 3 and x / 6 + 0.5 since",
-                next_step="Give the model's architecture (model.to_json()) with --config FILE.",
-            )
-        row = KERAS_3
-    candidate = activation_name(spec.config.get("activation", TANH.name))
-    options: Mapping[str, Any] = {row.gate_option: gate, row.candidate_option: candidate}
+    row = _row(source, spec, located)
+    options: dict[str, Any] = {row.candidate_option: activation_name(spec.config.get("activation", TANH.name))}
+    if row.gate_option:
+        options[row.gate_option] = _gate(source, spec, located)
     if spec.kind == EXTENDED:
         row, options = KERAS_EXTENDED, extended.stated_options(spec.config)
     bundle = Bundle(row.name, arrays, options, located.keys)

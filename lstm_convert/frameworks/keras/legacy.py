@@ -15,19 +15,20 @@ from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.architecture import Node, recurrent_layers
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
-from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_2, KERAS_EXTENDED
+from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_1_GRU, KERAS_2, KERAS_EXTENDED
 
 _KERAS_1_NAMES = tuple(KERAS_1.names())
+_KERAS_1_GRU_NAMES = tuple(KERAS_1_GRU.names())
 _KERAS_1_GPU_NAMES = tuple(KERAS_1_GPU.names())
 _KERAS_2_NAMES = tuple(KERAS_2.names())
+# What lists an array a gate: its shapes are those of one gate.
+_KIND_BY_NAMES = {_KERAS_1_NAMES: "LSTM", _KERAS_1_GRU_NAMES: "GRU"}
 # The cell of our own, where it lists more than Keras's.
 _EXTENDED_NAMES = [
     tuple(KERAS_EXTENDED.names(bias=bias, peephole=peephole, projection=projection))
     for bias in (True, False)
     for peephole, projection in ((True, True), (True, False), (False, True))
 ]
-# A GRU of Keras 1 lists nine arrays, for its gates z, r and h.
-_KERAS_1_GRU_NAMES = tuple(f"{array}_{gate}" for gate in "zrh" for array in "WUb")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _cell_at(weights: list[Weight], position: int) -> LocatedCell | None:
     here = [weight.array for weight in weights[position : position + len(_KERAS_1_NAMES)]]
     for names, layout in (
         (_KERAS_1_NAMES, KERAS_1),
-        (_KERAS_1_GRU_NAMES, None),
+        (_KERAS_1_GRU_NAMES, KERAS_1),
         (_KERAS_1_GPU_NAMES, KERAS_1_GPU),
         *((names, None) for names in _EXTENDED_NAMES),
         (_KERAS_2_NAMES, None),
@@ -180,7 +181,7 @@ def _by_name(contents: Contents, group: str, weights: list[Weight]) -> Iterator[
         scope = names[next(iter(cell.keys.values()))].scope
         inner = re.sub(r"(^|/)(forward|backward)_[^/]*$", "", scope)
         kernel, recurrent, *bias = (contents.arrays[key] for key in cell.keys.values())
-        kind = "LSTM" if cell.layout is KERAS_1 else kind_by_shape(kernel, recurrent, *bias[:1])
+        kind = _KIND_BY_NAMES.get(tuple(cell.keys)) or kind_by_shape(kernel, recurrent, *bias[:1])
         if tuple(cell.keys) in _EXTENDED_NAMES:
             kind = f"a cell with {list(cell.keys)[-1]}, whose settings only an architecture says (--config)"
         scopes.setdefault(_below(group, inner), []).append((kind, cell))

@@ -7,25 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lstm_convert.canonical import LSTM, Model, Provenance
+from lstm_convert.canonical import Model, Provenance, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
 from lstm_convert.frameworks import ReadOptions, WriteOptions
-from lstm_convert.frameworks.keras import reading, writing
+from lstm_convert.frameworks.keras import extended, reading, writing
 from lstm_convert.frameworks.keras.functional import architecture, as_listed
 from lstm_convert.packing import pack_arrays
-from lstm_convert.table import KERAS_3
 
 if TYPE_CHECKING:
     import keras
 
 _PACKAGES = ("keras", "tf_keras")
 
-_UNJOINED = "no mask reaches an LSTM and none starts from states it is given; of this model only its code says that"
+_UNJOINED = (
+    "no mask reaches a recurrent layer and none starts from states it is given; of this model only its code says that"
+)
 
 
 def from_keras(model: "keras.Model | keras.Layer") -> Model:
-    """Return the LSTM layers of a Keras model or layer.
+    """Return the recurrent layers of a Keras model or layer.
 
     Args:
         model: built, so that it has weights; it is read, not changed. Keras 3 and tf_keras both do.
@@ -34,7 +35,7 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
         The model; its arrays are copies.
 
     Raises:
-        InvalidFile: it has no weights yet, no LSTM, or two layers of one name.
+        InvalidFile: it has no weights yet, no recurrent layer, or two layers of one name.
         Unsupported: it holds recurrent layers that are not read.
     """
     package = next((sys.modules[root] for root in _roots(model) if root in _PACKAGES and root in sys.modules), None)
@@ -49,13 +50,15 @@ def from_keras(model: "keras.Model | keras.Layer") -> Model:
     document = _architecture(model) if _is_model(model) else None
     read = reading.read(_contents(layers, str(package.__version__)), ReadOptions(document or _listed(model, layers)))
     if not read.layers:
-        raise InvalidFile(f"{model.name} has no LSTM", [f"found {type(layer).__name__}" for layer in layers])
+        raise InvalidFile(
+            f"{model.name} has no LSTM, GRU or simple RNN", [f"found {type(layer).__name__}" for layer in layers]
+        )
     assumed = (*read.assumed, _UNJOINED) if _is_model(model) and document is None else read.assumed
     return replace(read, assumed=assumed, provenance=Provenance("keras", str(package.__version__)))
 
 
-def to_keras(model: Model | LSTM, *, rename: Mapping[str, str] | None = None) -> "keras.Model":
-    """Return a Keras 3 model whose layers are a model's LSTMs, with their weights.
+def to_keras(model: Model | Recurrent, *, rename: Mapping[str, str] | None = None) -> "keras.Model":
+    """Return a Keras 3 model whose layers are a model's recurrent ones, with their weights.
 
     Args:
         model: the layers.
@@ -72,13 +75,17 @@ def to_keras(model: Model | LSTM, *, rename: Mapping[str, str] | None = None) ->
         import keras  # noqa: PLC0415 (only making a model needs it)
     except ImportError as error:
         raise MissingFramework("to_keras needs Keras 3", next_step="pip install keras tensorflow") from error
-    model = Model((model,)) if isinstance(model, LSTM) else model
+    model = Model((model,)) if isinstance(model, Recurrent) else model
     if reasons := [reason for layer in model.layers for reason in writing.refusals(layer, WriteOptions())]:
         raise Unsupported("Keras cannot compute this model exactly", reasons)
     layers = writing.prepared(model.layers, rename or {})
     result: keras.Model = keras.models.model_from_json(json.dumps(architecture(as_listed(layers))))
     for layer in layers:
-        arrays = [array for cell in layer.cells.values() for array in pack_arrays(KERAS_3, cell).arrays.values()]
+        arrays = [
+            array
+            for cell in layer.cells.values()
+            for array in pack_arrays(extended.row_of(layer), cell).arrays.values()
+        ]
         result.get_layer(layer.name).set_weights(arrays)
     return result
 

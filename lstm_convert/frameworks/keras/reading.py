@@ -16,9 +16,6 @@ from lstm_convert.frameworks.keras.located import LocatedLayer
 from lstm_convert.layout import Layout
 from lstm_convert.table import KERAS_2, KERAS_3
 
-# Recurrent layers that are not LSTMs: their arrays are listed as left out.
-NEIGHBOURS = ("GRU", "SimpleRNN", "CuDNNGRU", "")
-
 
 def recognises(contents: Contents) -> bool:
     """Return whether an HDF5 file or Keras zip holds Keras weights."""
@@ -26,7 +23,7 @@ def recognises(contents: Contents) -> bool:
 
 
 def read(contents: Contents, options: ReadOptions) -> Model:
-    """Return the LSTM layers of a Keras file.
+    """Return the recurrent layers of a Keras file.
 
     Args:
         contents: an HDF5 file, a `.keras` archive or split weights.
@@ -43,16 +40,17 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     source = _source(contents, options)
     reader = legacy if legacy.recognises(contents) else saved_state
     found = reader.located(contents, source.graph.root if source.graph else None)
-    lstms = [layer for layer in found if layer.spec.cells[0].kind not in NEIGHBOURS]
-    refuse_foreign(lstms)
-    assumed = tuple(assumptions(source, lstms))
-    layers = keepsake.in_order(contents, canonical_layers(source, lstms))
-    used = {key for layer in lstms for cell in layer.cells for key in cell.keys.values()}
+    # Weights alone may have the names of a recurrent cell's and shapes of none: they are left out.
+    recurrent = [layer for layer in found if all(cell.kind for cell in layer.spec.cells)]
+    refuse_foreign(recurrent)
+    assumed = tuple(assumptions(source, recurrent))
+    layers = keepsake.in_order(contents, canonical_layers(source, recurrent))
+    used = {key for layer in recurrent for cell in layer.cells for key in cell.keys.values()}
     return Model(
         layers=keepsake.restored(contents, layers) if options.keepsakes else layers,
         left_out=tuple(_left_out(contents, used)),
         assumed=assumed,
-        notes=tuple(_notes(source, lstms)),
+        notes=tuple(_notes(source, recurrent)),
         provenance=Provenance(framework="keras", version=source.version),
     )
 
@@ -66,13 +64,13 @@ def _source(contents: Contents, options: ReadOptions) -> Source:
     return Source(contents, Graph(root) if root else None, version, modern, options)
 
 
-def _notes(source: Source, lstms: Iterable[LocatedLayer]) -> Iterator[str]:
+def _notes(source: Source, recurrent: Iterable[LocatedLayer]) -> Iterator[str]:
     """Yield what a model hands a layer, or makes of it, that the layer alone does not say."""
     if source.graph is None:
         return
-    for node in (layer.spec.node for layer in lstms):
+    for node in (layer.spec.node for layer in recurrent):
         if source.graph.is_given_states(node) and source.graph.states_from(node) is None:
-            yield f"{node.path}: it starts from states that no LSTM alone makes; give them to it yourself"
+            yield f"{node.path}: it starts from states that no recurrent layer alone makes; give them to it yourself"
         if source.graph.is_repeated(node):
             yield f"{node.path}: a TimeDistributed runs it on each sequence of a sample; make those your batch"
 

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.canonical import Cell, LSTMCell, Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.keras import extended
-from lstm_convert.frameworks.keras.architecture import EXTENDED
+from lstm_convert.frameworks.keras.architecture import CELL_CLASSES, EXTENDED
 from lstm_convert.frameworks.keras.writing import refusals
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 from lstm_convert.layout import Layout
 from lstm_convert.packing import options, pack_arrays, rescaled
-from lstm_convert.table import KERAS_2, KERAS_EXTENDED
+from lstm_convert.table import KERAS_2, KERAS_EXTENDED, counterpart
 
 _LAYERS = {
     "Activation", "Add", "AlphaDropout", "Attention", "AveragePooling1D", "Average", "BatchNormalization",
@@ -127,7 +127,7 @@ class _Opened:
         self._path = path
         self._refused = _refused(path, contents)
 
-    def layer(self, layer: LSTM, *, return_sequences: bool) -> tuple[Any, str]:
+    def layer(self, layer: Recurrent, *, return_sequences: bool) -> tuple[Any, str]:
         """Return a copy of a layer of the file that also returns its states, and why there is none."""
         model, reason = self._model
         if model is None:
@@ -193,7 +193,7 @@ def _below(model: Any, path: str) -> Any:
     return None
 
 
-def _telling(keras: Any, found: Any, layer: LSTM, *, return_sequences: bool) -> Any:
+def _telling(keras: Any, found: Any, layer: Recurrent, *, return_sequences: bool) -> Any:
     """Return a copy of a layer of the file, with its weights, that returns its states too and keeps none."""
     while type(found).__name__ == "TimeDistributed":
         found = found.layer
@@ -201,7 +201,7 @@ def _telling(keras: Any, found: Any, layer: LSTM, *, return_sequences: bool) -> 
     cell = (
         found if hasattr(found, "state_size") and not hasattr(found, "return_state") else getattr(found, "cell", None)
     )
-    if type(cell).__name__ == "LSTMCell" and type(found).__name__ != "LSTM":
+    if type(cell).__name__ in CELL_CLASSES and type(found).__name__ not in CELL_CLASSES.values():
         plain = {"go_backwards": layer.go_backwards, "zero_output_for_mask": layer.zero_output_for_mask}
         return _built(keras.layers.RNN(cell, **settings, **plain), layer)
     copy = type(found).from_config(_with_settings(found.get_config(), settings))
@@ -220,7 +220,7 @@ def _with_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> di
     return changed
 
 
-def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool, custom_layer: bool) -> Any:
+def _rebuilt(keras: Any, layer: Recurrent, *, return_sequences: bool, custom_layer: bool) -> Any:
     """Return a layer made anew, of the cell of our own where Keras 3 has none and `custom_layer` allows it.
 
     Raises:
@@ -231,7 +231,9 @@ def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool, custom_layer: b
         fitted = extended.fitted(layer)
         row, cells = extended.row_of(fitted), list(fitted.cells.values())
     else:
-        row, cells = KERAS_2, [rescaled(KERAS_2, cell) or cell for cell in layer.cells.values()]
+        reset_after = getattr(layer.forward, "reset_after", True)
+        row = counterpart(KERAS_2, type(layer.forward), reset_after=reset_after)
+        cells = [rescaled(row, cell) or cell for cell in layer.cells.values()]
         reasons = [reason for cell in layer.cells.values() for reason in row.refusals(cell)]
     if reasons:
         raise Unsupported(f"{keras.__name__} does not compute this: {'; '.join(reasons)}")
@@ -241,7 +243,7 @@ def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool, custom_layer: b
         "zero_output_for_mask": layer.zero_output_for_mask,
     }
     forward, *backward = (
-        _lstm(keras, row, cell, go_backwards=layer.go_backwards != bool(direction), **settings)
+        _one_direction(keras, row, cell, go_backwards=layer.go_backwards != bool(direction), **settings)
         for direction, cell in enumerate(cells)
     )
     made = forward
@@ -254,16 +256,17 @@ def _rebuilt(keras: Any, layer: LSTM, *, return_sequences: bool, custom_layer: b
     return made
 
 
-def _lstm(keras: Any, row: Layout, cell: Cell, **settings: Any) -> Any:
+def _one_direction(keras: Any, row: Layout, cell: Cell, **settings: Any) -> Any:
     settings["dtype"] = cell.W.dtype.name
-    if row is KERAS_EXTENDED:
+    if isinstance(cell, LSTMCell) and row is KERAS_EXTENDED:
         config = extended.cell_document(cell, "cell")["config"]
         return keras.layers.RNN(_class_of_ours().from_config(config), **settings)
     has_bias = cell.b is not None or cell.b_rec is not None
-    return keras.layers.LSTM(cell.units, use_bias=has_bias, **_EMPTY, **options(row, cell), **settings)
+    made = getattr(keras.layers, cell.kind)
+    return made(cell.units, use_bias=has_bias, **_EMPTY, **options(row, cell), **row.fixed, **settings)
 
 
-def _built(made: Any, layer: LSTM) -> Any:
+def _built(made: Any, layer: Recurrent) -> Any:
     made(np.zeros((1, 1, layer.forward.inputs), np.float32))
     return made
 
@@ -271,13 +274,14 @@ def _built(made: Any, layer: LSTM) -> Any:
 class _Run:
     """A layer of Keras, called."""
 
-    def __init__(self, keras: Any, made: Any, layer: LSTM) -> None:
+    def __init__(self, keras: Any, made: Any, layer: Recurrent) -> None:
         self._keras, self._made, self._layer = keras, made, layer
 
     def __call__(self, x: Array, h0: Sequence[Array], c0: Sequence[Array], mask: Array | None) -> Ran:
         dtype = self._made.compute_dtype
         tensor = self._tensor(_as(x, dtype))
-        states = [self._tensor(_as(state, dtype)) for pair in zip(h0, c0, strict=True) for state in pair]
+        pairs = zip(h0, c0, strict=True) if self._has_c else ((h,) for h in h0)
+        states = [self._tensor(_as(state, dtype)) for pair in pairs for state in pair]
         given = {"initial_state": states, "mask": None if mask is None else self._tensor(mask), "training": False}
         try:
             with warnings.catch_warnings():
@@ -285,9 +289,14 @@ class _Run:
                 arrays = [self._array(returned) for returned in self._made(tensor, **given)]
         except Exception as error:
             raise Unsupported(f"{self._keras.__name__} does not run it: {_first_line(error)}") from error
-        count = len(self._layer.cells)
-        outputs, last = arrays[: -2 * count], arrays[-2 * count :]
-        return Ran(tuple(outputs), tuple(last[::2]), tuple(last[1::2]), dtype)
+        each = 2 if self._has_c else 1
+        count = each * len(self._layer.cells)
+        outputs, last = arrays[:-count], arrays[-count:]
+        return Ran(tuple(outputs), tuple(last[::each]), tuple(last[1::2]) if self._has_c else (), dtype)
+
+    @property
+    def _has_c(self) -> bool:
+        return isinstance(self._layer.forward, LSTMCell)
 
     def _tensor(self, array: Array) -> Any:
         if hasattr(self._keras, "ops"):

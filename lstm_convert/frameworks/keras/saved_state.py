@@ -120,7 +120,9 @@ def _by_shape(contents: Contents) -> Iterator[LocatedLayer]:
                 [f"{group}/vars/{len(keys)}: expected nothing, found an array"],
                 "Give the model's architecture (model.to_json()) with --config FILE.",
             )
-        if kernel and recurrent and (kind := kind_by_shape(kernel, recurrent)):
+        kind = kind_by_shape(kernel, recurrent) if kernel and recurrent else ""
+        # Two matrices of one width may be of anything; those of a simple RNN are known by where they are alone.
+        if kind and (kind != "SimpleRNN" or re.search(r"(^|/)(cell|simple_rnn_cell(_\d+)?)$", group)):
             owner, direction = _owner(group)
             layers.setdefault(owner, []).append((direction, kind, LocatedCell(keys)))
     for owner, found in layers.items():

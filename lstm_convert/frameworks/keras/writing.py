@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.canonical import Cell, GRUCell, Model, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks import WriteOptions, renamed
 from lstm_convert.frameworks.keras import extended, keepsake
 from lstm_convert.frameworks.keras.architecture import snake_case
-from lstm_convert.frameworks.keras.functional import architecture, as_listed, class_name, direction_class
+from lstm_convert.frameworks.keras.functional import architecture, as_listed, class_name, class_of_cell, direction_class
 from lstm_convert.packing import pack_arrays
-from lstm_convert.table import KERAS_3, KERAS_EXTENDED
+from lstm_convert.table import KERAS_EXTENDED
 
 VERSION = "3.15.1"
 
@@ -31,7 +31,7 @@ _BFLOAT16 = "bfloat16"
 _LONGEST_LIST = 60_000
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
+def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:
     """Yield why a Keras 3 file cannot hold a layer exactly; nothing where it can."""
     yield from _cell_refusals(layer, options)
     if options.extension in _OLDER and layer.forward.W.dtype.name == _BFLOAT16:
@@ -44,12 +44,12 @@ def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
         yield f"{layer.name}: returns {returned} at masked steps, which Keras 3's Bidirectional does not"
 
 
-def _cell_refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
-    """Yield why neither Keras's own LSTM holds a layer's cells nor, where it may be used, the cell of our own."""
+def _cell_refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:
+    """Yield why neither Keras's own layer holds a layer's cells nor, where it may be used, the cell of our own."""
     fitted = extended.fitted(layer)
     reasons, ours = (
         [f"{layer.name} ({name}): {reason}" for name, cell in fitted.cells.items() for reason in row.refusals(cell)]
-        for row in (KERAS_3, KERAS_EXTENDED)
+        for row in (extended.keras_row(layer), KERAS_EXTENDED)
     )
     if options.custom_layer:
         yield from ours if reasons else ()
@@ -60,20 +60,26 @@ def _cell_refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
         yield from reasons
 
 
-def manner(layer: LSTM) -> str:
+def manner(layer: Recurrent) -> str:
     """Return how exact a layer is in Keras 3, where it is not refused."""
     return "exact" if extended.fitted(layer) is layer else "exact by scaling"
 
 
-def notes(layer: LSTM) -> Iterator[str]:
+def notes(layer: Recurrent) -> Iterator[str]:
     """Yield what is done to a layer so that Keras 3 computes the same."""
     if manner(layer) == "exact by scaling":
         yield (
-            f"{layer.name}: i, f and o are scaled by 6/5, so that Keras 3's hard_sigmoid, clip(x / 6 + 0.5, 0, 1), "
-            "computes what clip(0.2 x + 0.5, 0, 1) did"
+            f"{layer.name}: {_gates_scaled(layer)} are scaled by 6/5, so that Keras 3's hard_sigmoid, "
+            "clip(x / 6 + 0.5, 0, 1), computes what clip(0.2 x + 0.5, 0, 1) did"
         )
     if layer.masked_by:
         yield f"{layer.name}: its mask came from {layer.masked_by}; it is an input of the model now"
+
+
+def _gates_scaled(layer: Recurrent) -> str:
+    """Return in words the gates that are no candidate: i, f and o of an LSTM."""
+    gates = list(layer.forward.letters.replace("g", ""))
+    return f"{', '.join(gates[:-1])} and {gates[-1]}"
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
@@ -114,7 +120,7 @@ def companions(model: Model, options: WriteOptions) -> dict[str, str]:  # noqa: 
     return {extended.SOURCE_FILE: extended.source_code()} if ours else {}
 
 
-def prepared(layers: tuple[LSTM, ...], rename: Mapping[str, str]) -> tuple[LSTM, ...]:
+def prepared(layers: tuple[Recurrent, ...], rename: Mapping[str, str]) -> tuple[Recurrent, ...]:
     """Return layers under Keras's names, their gates scaled to Keras 3's hard_sigmoid.
 
     Raises:
@@ -134,7 +140,7 @@ def prepared(layers: tuple[LSTM, ...], rename: Mapping[str, str]) -> tuple[LSTM,
     )
 
 
-def names_of(layers: Iterable[LSTM]) -> dict[str, str]:
+def names_of(layers: Iterable[Recurrent]) -> dict[str, str]:
     """Return Keras's name of each layer: its own, with _ where a dot was, which Keras on PyTorch does not take.
 
     Raises:
@@ -162,22 +168,28 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     names = names_of(named)
     for layer in named:
         ours = direction_class(extended.fitted(layer)) == "RNN"
-        cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"LSTM({layer.forward.units}, "
-        lstm = f"{cell}return_sequences={layer.return_sequences})"
+        cell = f"RNN({extended.CLASS_NAME}({layer.forward.units}, …), " if ours else f"{_constructor(layer)}, "
+        inner = f"{cell}return_sequences={layer.return_sequences})"
         merge = f", merge_mode={layer.merge!r}" if layer.merge != "concat" else ""
-        lines.append(f"{names[layer.name]}: " + (f"Bidirectional({lstm}{merge})" if layer.backward else lstm))
+        lines.append(f"{names[layer.name]}: " + (f"Bidirectional({inner}{merge})" if layer.backward else inner))
         lines += notes(layer)
     if companions(model, options):
         lines.append(f"import {extended.SOURCE_FILE}, which lies beside it, before Keras loads it")
     return lines
 
 
-def _arrays(layer: LSTM, cell: Cell) -> dict[str, Stored]:
+def _constructor(layer: Recurrent) -> str:
+    """Return how the call of a layer's own class begins."""
+    before = isinstance(layer.forward, GRUCell) and not layer.forward.reset_after
+    return f"{layer.kind}({layer.forward.units}" + ", reset_after=False" * before
+
+
+def _arrays(layer: Recurrent, cell: Cell) -> dict[str, Stored]:
     arrays = pack_arrays(extended.row_of(layer), cell).arrays
     return {name: Stored.of(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
-def _saved_state(layers: tuple[LSTM, ...]) -> Contents:
+def _saved_state(layers: tuple[Recurrent, ...]) -> Contents:
     """Return `.weights.h5`: variables by number, in groups by class and place that note the layer's name."""
     arrays: dict[str, Stored] = {}
     attributes: dict[str, dict[str, Any]] = {}
@@ -195,7 +207,7 @@ def _saved_state(layers: tuple[LSTM, ...]) -> Contents:
     return Contents(arrays, attributes)
 
 
-def _legacy(layers: tuple[LSTM, ...], document: Mapping[str, Any]) -> Contents:
+def _legacy(layers: tuple[Recurrent, ...], document: Mapping[str, Any]) -> Contents:
     """Return the older `.h5`: a group a layer, its arrays listed by name."""
     arrays: dict[str, Stored] = {}
     attributes: dict[str, dict[str, Any]] = {"": {"model_config": json.dumps(_without_modules(document))}}
@@ -207,8 +219,10 @@ def _legacy(layers: tuple[LSTM, ...], document: Mapping[str, Any]) -> Contents:
     for layer in layers:
         listed: dict[str, Stored] = {}
         for direction, cell in layer.cells.items():
-            scope = f"{layer.name}/{direction}_lstm" if layer.backward else layer.name
-            listed |= {f"{scope}/lstm_cell/{name}": stored for name, stored in _arrays(layer, cell).items()}
+            cell_name = class_of_cell(layer)
+            inner = cell_name.removesuffix("_cell")
+            scope = f"{layer.name}/{direction}_{inner}" if layer.backward else layer.name
+            listed |= {f"{scope}/{cell_name}/{name}": stored for name, stored in _arrays(layer, cell).items()}
         attributes[f"model_weights/{layer.name}"] = _in_parts("weight_names", list(listed))
         arrays |= {f"model_weights/{layer.name}/{name}": stored for name, stored in listed.items()}
     return Contents(arrays, attributes)

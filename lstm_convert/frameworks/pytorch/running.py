@@ -1,4 +1,4 @@
-"""PyTorch's own nn.LSTM and nn.LSTMCell on the tensors of a file, read by PyTorch itself with weights_only=True."""
+"""PyTorch's own modules and cells on the tensors of a file, read by PyTorch itself with weights_only=True."""
 
 import importlib
 import warnings
@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
-from lstm_convert.frameworks.pytorch.state_dict import layout_of
+from lstm_convert.frameworks.pytorch.state_dict import is_cell, layout_of, module_name, settings
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 from lstm_convert.packing import pack_arrays
-from lstm_convert.table import PYTORCH_CELL
 
 # What torch.save begins with: a zip archive, or a pickle before version 1.6.
 _TORCH_SAVE = (b"PK", b"\x80")
@@ -40,7 +39,7 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
 
     def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
         layer = model.layers[number]
-        _refuse_other_than_lstm(layer)
+        _refuse_what_it_has_not(layer)
         found, why = _of_file(layer, tensors)
         parameters = found or _of_cells(torch, layer)
         module = _module(torch, layer, parameters)
@@ -79,16 +78,17 @@ def _flat(torch: Any, value: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(torch, inner, f"{key}/{name}" if key else str(name))
 
 
-def _refuse_other_than_lstm(layer: LSTM) -> None:
+def _refuse_what_it_has_not(layer: Recurrent) -> None:
     reasons = [reason for cell in layer.cells.values() for reason in layout_of(layer).refusals(cell)]
-    reasons += ["nn.LSTM knows no masks"] * bool(layer.masked_by)
-    reasons += ["nn.LSTM does not read backwards alone"] * layer.go_backwards
-    reasons += [f"nn.LSTM does not merge by {layer.merge}"] * bool(layer.backward and layer.merge != "concat")
+    module = module_name(layer)
+    reasons += [f"{module} knows no masks"] * bool(layer.masked_by)
+    reasons += [f"{module} does not read backwards alone"] * layer.go_backwards
+    reasons += [f"{module} does not merge by {layer.merge}"] * bool(layer.backward and layer.merge != "concat")
     if reasons:
-        raise Unsupported(f"nn.LSTM does not compute this: {'; '.join(reasons)}")
+        raise Unsupported(f"{module} does not compute this: {'; '.join(reasons)}")
 
 
-def _of_file(layer: LSTM, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _of_file(layer: Recurrent, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Return a layer's parameters as the file has them, and why there are none."""
     row = layout_of(layer)
     directions = layer.origin.keys if layer.origin and layer.origin.layout == row.name else ()
@@ -101,7 +101,7 @@ def _of_file(layer: LSTM, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], s
     return found, "" if found else "the layer is not from a file of PyTorch"
 
 
-def _of_cells(torch: Any, layer: LSTM) -> dict[str, Any]:
+def _of_cells(torch: Any, layer: Recurrent) -> dict[str, Any]:
     row = layout_of(layer)
     return {
         row.key.format(array=name, depth=0, direction=suffix): _tensor(torch, array)
@@ -110,20 +110,16 @@ def _of_cells(torch: Any, layer: LSTM) -> dict[str, Any]:
     }
 
 
-def _module(torch: Any, layer: LSTM, parameters: Mapping[str, Any]) -> Any:
-    cell = layer.forward
-    dtype = next(iter(parameters.values())).dtype
-    sizes = {"bias": any(name.startswith("bias") for name in parameters), "dtype": dtype}
-    if layout_of(layer) is PYTORCH_CELL:
-        module = torch.nn.LSTMCell(cell.inputs, cell.units, **sizes)
-    else:
-        projected = 0 if cell.projection is None else cell.outputs
-        sizes |= {"bidirectional": layer.backward is not None, "proj_size": projected}
-        module = torch.nn.LSTM(cell.inputs, cell.units, batch_first=True, **sizes)
+def _module(torch: Any, layer: Recurrent, parameters: Mapping[str, Any]) -> Any:
+    name = module_name(layer)
+    bias = any(parameter.startswith("bias") for parameter in parameters)
+    arguments = {**settings([layer]), "bias": bias, "dtype": next(iter(parameters.values())).dtype}
+    arguments |= {} if is_cell(layer) else {"batch_first": True}
+    module = getattr(torch.nn, name.removeprefix("nn."))(**arguments)
     try:
         module.load_state_dict(parameters)
     except RuntimeError as error:
-        raise Unsupported(f"nn.LSTM does not load the weights: {str(error).splitlines()[-1].strip()}") from error
+        raise Unsupported(f"{name} does not load the weights: {str(error).splitlines()[-1].strip()}") from error
     return module.eval()
 
 
@@ -146,15 +142,16 @@ def _run(
 
 def _called(torch: Any, module: Any, x: Any, states: Sequence[Any]) -> tuple[Any, Any, Any]:
     """Return every step's output and the last states, (directions, batch, units); a cell is called step by step."""
-    if not isinstance(module, torch.nn.LSTMCell):
-        output, (h, c) = module(x, tuple(states))
-        return output, h, c
-    h, c = (state[0] for state in states)
+    two = isinstance(module, torch.nn.LSTM | torch.nn.LSTMCell)  # states, h and c; all others have h alone
+    if isinstance(module, torch.nn.RNNBase):
+        output, last = module(x, tuple(states) if two else states[0])
+        return (output, *last) if two else (output, last, [])
+    state = tuple(state[0] for state in states) if two else states[0][0]
     steps = []
     for step in x.unbind(1):
-        h, c = module(step, (h, c))
-        steps.append(h)
-    return torch.stack(steps, 1), h[None], c[None]
+        state = module(step, state)
+        steps.append(state[0] if two else state)
+    return torch.stack(steps, 1), steps[-1][None], state[1][None] if two else []
 
 
 def _tensor(torch: Any, array: Array) -> Any:

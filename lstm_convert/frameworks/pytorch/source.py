@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.canonical import LSTM, Cell, Model, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch
-from lstm_convert.export import cell_of, keys, source, state
+from lstm_convert.export import arrays_of, keys, source, state
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
 
 DOCUMENT = "lstm_convert_source"
@@ -55,13 +55,12 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         raise InvalidFile(f"the document {DOCUMENT} is damaged: {error!r:.200}") from error
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
+def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (every writer's refusals has both)
     """Yield why a layer cannot be written out; nothing where it can."""
     if layer.backward and layer.merge not in _MERGES:
         yield f"{layer.name}: merge {layer.merge!r:.40} is not known"
     for direction, cell in layer.cells.items():
-        for role in document.ROLES:
-            activation = getattr(cell, role)
+        for role, activation in cell.activations().items():
             if not computable(activation):
                 yield f"{layer.name} ({direction}): {role} activation {activation} is not known"
         dtypes = sorted({array.dtype.name for array in cell.arrays().values()})
@@ -71,7 +70,7 @@ def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:  # noqa: ARG0
         yield f"{layer.name}: its directions read {layer.forward.inputs} and {layer.backward.inputs} features"
 
 
-def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
+def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has it)
     """Return how exact a layer is in source code, where it is not refused."""
     return "exact as source"
 
@@ -97,11 +96,12 @@ def usage(model: Model, options: WriteOptions) -> list[str]:  # noqa: ARG001 (ev
     """Return how to use what was written."""
     lines = ["import load from this file: model = load() has the weights, in eval mode"]
     if len(model.layers) == 1:
-        return [*lines, "output, (h_n, c_n) = model(x, state), batch first"]
+        last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"
+        return [*lines, f"output, {last} = model(x, state), batch first"]
     return [*lines, "output, states = model(x, states), batch first; its docstring says what it takes"]
 
 
-def _described(layer: LSTM, places: list[dict[str, str]]) -> dict[str, Any]:
+def _described(layer: Recurrent, places: list[dict[str, str]]) -> dict[str, Any]:
     """Return what a layer says, and for each cell where its arrays are and which of its biases it has."""
     said = document.of_layer(layer)
     for cell, options, keys_of in zip(layer.cells.values(), said["cells"].values(), places, strict=True):
@@ -110,19 +110,17 @@ def _described(layer: LSTM, places: list[dict[str, str]]) -> dict[str, Any]:
     return said
 
 
-def _layer(contents: Contents, said: Mapping[str, Any]) -> LSTM:
-    return document.layer_of(said, {direction: _cell(contents, cell) for direction, cell in said["cells"].items()})
+def _layer(contents: Contents, said: Mapping[str, Any]) -> Recurrent:
+    kind = document.cell_type(said)
+    return document.layer_of(
+        said, {direction: _cell(contents, kind, cell) for direction, cell in said["cells"].items()}
+    )
 
 
-def _cell(contents: Contents, said: Mapping[str, Any]) -> Cell:
+def _cell(contents: Contents, kind: type[Cell], said: Mapping[str, Any]) -> Cell:
     if missing := [key for key in said["keys"].values() if key not in contents.arrays]:
         raise LayoutMismatch("weights are missing", [f"{key}: found nothing" for key in missing])
     arrays = {name: np.asarray(contents.arrays[key].read()) for name, key in said["keys"].items()}
-    cell = cell_of(arrays)
-    return replace(
-        cell,
-        b=cell.b if "b" in said["biases"] else None,
-        b_rec=cell.b_rec if "b_rec" in said["biases"] else None,
-        peephole=arrays.get("peephole"),
-        **document.cell_options(said),
-    )
+    absent = set(_BIASES) - set(said["biases"])
+    own = {name: array for name, array in arrays_of(kind, arrays).items() if name not in absent}
+    return kind.of(own, **document.cell_options(kind, said))

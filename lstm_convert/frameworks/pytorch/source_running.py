@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.export import keys, source
@@ -95,7 +95,7 @@ def _loaded(module: ModuleType, weights: Path) -> Any:
 
 def _returning(model: Model, number: int, tensors: Mapping[str, Any], *, return_sequences: bool) -> tuple[Part, Any]:
     """Return a layer as it is written where it returns every step, or the last alone, with its own weights."""
-    layer: LSTM = replace(model.layers[number], return_sequences=return_sequences)
+    layer: Recurrent = replace(model.layers[number], return_sequences=return_sequences)
     alone = Model((layer,))
     (part,) = planned(alone).parts
     made = _module(alone).Model()
@@ -116,13 +116,18 @@ def _run(torch: Any, made: Any, part: Part, given: tuple[Array, Sequence[Array],
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of slower ways to compute the same
-            output, (h_n, c_n) = made(inputs, (h, c), *masks)
+            output, last = made(inputs, (h, c) if part.two_states else h, *masks)
     except RuntimeError as error:
         raise Unsupported(f"PyTorch does not run it in {dtype}: {str(error).splitlines()[0]}") from error
     sizes = [[1] * len(part.sizes)] * 2 if part.alike else list(zip(*part.sizes, strict=True))
     states = [
         tuple(in_float64(state[0]) for state in torch.split(together, list(widths), axis))
-        for together, widths in zip((h_n, c_n), sizes, strict=True)
+        for together, widths in zip(last if part.two_states else (last,), sizes, strict=False)
     ]
     outputs = output if part.two_outputs else (output,)
-    return Ran(tuple(map(in_float64, outputs)), states[0], states[1], str(dtype).removeprefix("torch."))
+    return Ran(
+        tuple(map(in_float64, outputs)),
+        states[0],
+        states[1] if part.two_states else (),
+        str(dtype).removeprefix("torch."),
+    )

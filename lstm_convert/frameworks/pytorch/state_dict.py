@@ -6,21 +6,35 @@ Source: torch 2.13.0, torch/nn/modules/rnn.py
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import LSTM, SIGMOID, Cell, LeftOut, Model, Origin, Provenance
+from lstm_convert.canonical import (
+    LSTM,
+    SIGMOID,
+    TANH,
+    Cell,
+    GRUCell,
+    LeftOut,
+    LSTMCell,
+    Model,
+    Origin,
+    Provenance,
+    Recurrent,
+    SimpleRNN,
+    SimpleRNNCell,
+)
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.frameworks import ReadOptions, WriteOptions, refuse_options, renamed
 from lstm_convert.frameworks.pytorch import parametrised
 from lstm_convert.layout import Layout
 from lstm_convert.packing import pack_arrays, unpack
-from lstm_convert.table import PYTORCH, PYTORCH_CELL
+from lstm_convert.table import PYTORCH, PYTORCH_CELL, counterpart
 
 _ARRAYS = "|".join(PYTORCH.names(projection=True))
 _KEY = re.compile(rf"(?:(?P<path>.*)[./])?(?P<array>{_ARRAYS})(?:_l(?P<depth>\d+)(?P<reverse>_reverse)?)?")
@@ -28,7 +42,10 @@ _KEY = re.compile(rf"(?:(?P<path>.*)[./])?(?P<array>{_ARRAYS})(?:_l(?P<depth>\d+
 _PACKED = re.compile(r".*\b_all_weight_values\..*")
 _WRAPPERS = ("_orig_mod",)
 _MOST_LISTED = 10
-_GATES_TIMES_UNITS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+# What the user may take over by its name: hard_sigmoid gates.
+_USUAL = {"gate": SIGMOID}
+# The kind of a cell by its gates' units side by side, which are the rows of its weights.
+_CELL_OF: Mapping[int, type[Cell]] = {len(cell.letters): cell for cell in (LSTMCell, GRUCell, SimpleRNNCell)}
 
 
 @dataclass
@@ -48,69 +65,97 @@ def recognises(contents: Contents) -> bool:
 
 
 def read(contents: Contents, options: ReadOptions) -> Model:
-    """Return the LSTM modules of a state dict or checkpoint.
+    """Return the recurrent modules of a state dict or checkpoint.
 
     Args:
         contents: the arrays by key; levels of nested dicts are joined by `/`.
         options: none but `keepsakes` concerns a state dict.
 
     Returns:
-        The model: one layer for each layer of each nn.LSTM, one for each nn.LSTMCell, in the file's order.
+        The model: one layer for each layer of each nn.LSTM, nn.GRU or nn.RNN, and for each cell, in the file's order.
 
     Raises:
         LayoutMismatch: arrays are missing or mis-shaped; all of them are listed.
         Unsupported: weights are stored in a form that is not read.
     """
-    refuse_options(options, "a state dict, whose LSTMs are all sigmoid and tanh")
+    refuse_options(options, "a state dict, whose gates are all sigmoid, candidates tanh")
     _refuse_packed(contents)
     contents, notes = parametrised.folded(contents)
-    modules = _modules(contents)
-    lstms = {path: module for path, module in modules.items() if _kind(contents, module) == "LSTM"}
-    shortened = _shortened(list(lstms))
+    found = {path: (module, _cell_type(contents, module)) for path, module in _modules(contents).items()}
+    modules = {path: (module, cell) for path, (module, cell) in found.items() if cell is not None}
+    shortened = _shortened(list(modules))
     problems: list[str] = []
-    layers = [layer for path, module in lstms.items() for layer in _layers(contents, shortened[path], module, problems)]
+    layers = [
+        layer
+        for path, (module, cell) in modules.items()
+        for layer in _layers(contents, shortened[path], module, cell, problems)
+    ]
     if problems:
         raise LayoutMismatch(
-            "its LSTM weights are not complete or do not fit together",
+            "its recurrent weights are not complete or do not fit together",
             problems,
             "Save the whole state dict again: torch.save(model.state_dict(), path).",
         )
-    used = {key for module in lstms.values() for cell in module.cells.values() for key in cell.values()}
-    return Model(tuple(layers), tuple(_left_out(contents, used)), notes=notes, provenance=Provenance("pytorch"))
+    used = {key for module, _ in modules.values() for cell in module.cells.values() for key in cell.values()}
+    return Model(
+        tuple(layers),
+        tuple(_left_out(contents, used)),
+        assumed=tuple(_assumed(layers)),
+        notes=notes,
+        provenance=Provenance("pytorch"),
+    )
 
 
-def refusals(layer: LSTM, options: WriteOptions) -> Iterator[str]:
-    """Yield why nn.LSTM cannot compute a layer exactly; nothing where it can, or where the user takes it over."""
+def _assumed(layers: Iterable[Recurrent]) -> Iterator[str]:
+    if plain := [layer.path or layer.name for layer in layers if isinstance(layer, SimpleRNN)]:
+        names = ", ".join(dict.fromkeys(plain))
+        yield f"nonlinearity='tanh' in {names}, the default of nn.RNN; a state dict does not say, a live module does"
+
+
+def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:
+    """Yield why PyTorch's module cannot compute a layer exactly; nothing where it can, or the user takes it over."""
+    module = module_name(layer)
     for direction, cell in layer.cells.items():
-        stated = replace(cell, gate=SIGMOID) if cell.gate.name in options.allow else cell
+        allowed = {role: usual for role, usual in _USUAL.items() if _name_of(cell, role) in options.allow}
+        stated = cell.with_activations(allowed)
         for reason in layout_of(layer).refusals(stated):
             yield f"{layer.name} ({direction}): {reason}" + _allowable(
                 "hard_sigmoid", reason.startswith("gate activation hard_sigmoid")
             )
     if layer.backward and layer.backward.units != layer.forward.units:
         units = f"{layer.forward.units} and {layer.backward.units}"
-        yield f"{layer.name}: {units} units in its two directions; nn.LSTM has one size for both"
+        yield f"{layer.name}: {units} units in its two directions; {module} has one size for both"
+    functions = {_nonlinearity(cell): direction for direction, cell in layer.cells.items()}
+    if len(functions) > 1:
+        yield f"{layer.name}: {' and '.join(functions)} in its two directions; {module} has one for both"
+    elif "relu" in functions and options.extension and "relu" not in options.allow:
+        yield f"{layer.name}: nonlinearity='relu', which no state dict says" + _allowable("relu", True)
     around = {
-        "mask": (layer.masked_by, f"a mask from {layer.masked_by!r} reaches it; nn.LSTM knows no masks"),
-        "go_backwards": (layer.go_backwards, "go_backwards=True; nn.LSTM reads forwards"),
-        "merge": (layer.backward and layer.merge != "concat", f"merge_mode={layer.merge!r}; nn.LSTM joins by concat"),
+        "mask": (layer.masked_by, f"a mask from {layer.masked_by!r} reaches it; {module} knows no masks"),
+        "go_backwards": (layer.go_backwards, f"go_backwards=True; {module} reads forwards"),
+        "merge": (layer.backward and layer.merge != "concat", f"merge_mode={layer.merge!r}; {module} joins by concat"),
     }
     for what, (present, reason) in around.items():
         if present and what not in options.allow:
             yield f"{layer.name}: {reason}" + _allowable(what, True)
 
 
+def _name_of(cell: Cell, role: str) -> str:
+    activation = cell.activations().get(role)
+    return activation.name if activation else ""
+
+
 def _allowable(what: str, possible: bool) -> str:  # noqa: FBT001 (a condition, not a flag)
     return f"; --allow {what} if your own module does it" if possible else ""
 
 
-def manner(layer: LSTM) -> str:  # noqa: ARG001 (every writer's manner has it)
-    """Return how exact a layer is in nn.LSTM, where it is not refused."""
+def manner(layer: Recurrent) -> str:  # noqa: ARG001 (every writer's manner has it)
+    """Return how exact a layer is in PyTorch's module, where it is not refused."""
     return "exact"
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
-    """Return a state dict that nn.LSTM loads.
+    """Return a state dict that nn.LSTM, nn.GRU or nn.RNN loads.
 
     Args:
         model: the layers.
@@ -144,52 +189,64 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     return lines
 
 
-def _left_to_the_user(layer: LSTM) -> Iterator[str]:
-    """Yield what nn.LSTM does not do of what a layer computes: the states it starts with, and what `--allow` names."""
+def _left_to_the_user(layer: Recurrent) -> Iterator[str]:
+    """Yield what PyTorch's module does not do of a layer: the states it starts with, and what `--allow` is for."""
+    module = module_name(layer)
     if layer.starts_from:
-        yield f"the source starts it from the last states of {layer.starts_from}: give it that (h_n, c_n)"
+        states = "(h_n, c_n)" if isinstance(layer, LSTM) else "h_n"
+        yield f"the source starts it from the last states of {layer.starts_from}: give it that {states}"
     for direction, cell in layer.cells.items():
-        if cell.gate != SIGMOID:
-            yield f"nn.LSTM alone computes something else: your module computes {cell.gate} gates ({direction})"
+        if (gate := cell.activations().get("gate", SIGMOID)) != SIGMOID:
+            yield f"{module} alone computes something else: your module computes {gate} gates ({direction})"
     if layer.masked_by:
-        yield "nn.LSTM alone computes something else: your module carries the states over masked steps"
+        yield f"{module} alone computes something else: your module carries the states over masked steps"
     if layer.go_backwards:
-        yield "nn.LSTM alone computes something else: your module gives it the sequence from its end"
+        yield f"{module} alone computes something else: your module gives it the sequence from its end"
     if layer.backward and layer.merge != "concat":
-        yield f"nn.LSTM alone computes something else: your module merges the directions by {layer.merge}"
+        yield f"{module} alone computes something else: your module merges the directions by {layer.merge}"
 
 
-def constructor(module: Sequence[LSTM]) -> str:
+def constructor(module: Sequence[Recurrent]) -> str:
     """Return the call that makes the module which some layers of one path are loaded into."""
     arguments = ", ".join(
-        str(value) if name in ("input_size", "hidden_size") else f"{name}={value}"
+        str(value) if name in ("input_size", "hidden_size") else f"{name}={value!r}"
         for name, value in settings(module).items()
     )
-    return f"nn.LSTMCell({arguments})" if is_cell(module[0]) else f"nn.LSTM({arguments}, batch_first=True)"
+    return f"{module_name(module[0])}({arguments}{'' if is_cell(module[0]) else ', batch_first=True'})"
 
 
-def settings(module: Sequence[LSTM]) -> dict[str, int | bool]:
+def module_name(layer: Recurrent) -> str:
+    """Return what PyTorch calls the module that a layer is written for: `nn.LSTM`, `nn.GRUCell`."""
+    return layout_of(layer).name.removeprefix("pytorch ")
+
+
+def settings(module: Sequence[Recurrent]) -> dict[str, Any]:
     """Return the arguments of that call, leaving out those at their defaults."""
     first = module[0].forward
     chosen = {
         "num_layers": (len(module), 1),
         "bias": (first.b is not None or first.b_rec is not None, True),
         "bidirectional": (module[0].backward is not None, False),
-        "proj_size": (0 if first.projection is None else first.outputs, 0),
+        "proj_size": (first.outputs if "projection" in first.arrays() else 0, 0),
+        "nonlinearity": (_nonlinearity(first), "tanh"),
     }
-    sizes: dict[str, int | bool] = {"input_size": first.inputs, "hidden_size": first.units}
+    sizes: dict[str, Any] = {"input_size": first.inputs, "hidden_size": first.units}
     return sizes | {name: value for name, (value, default) in chosen.items() if value != default}
 
 
-def as_written(layers: tuple[LSTM, ...], options: WriteOptions) -> tuple[LSTM, ...]:
+def _nonlinearity(cell: Cell) -> str:
+    return cell.candidate.name if isinstance(cell, SimpleRNNCell) else TANH.name
+
+
+def as_written(layers: tuple[Recurrent, ...], options: WriteOptions) -> tuple[Recurrent, ...]:
     """Return layers under the paths and depths they are written with."""
     return renamed(stacked(layers) if options.stack else layers, options.rename)
 
 
-def stacked(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
-    """Return layers with each run of them that one multi-layer nn.LSTM computes under the path of its first."""
-    joined: list[LSTM] = []
-    first_of: dict[str, LSTM] = {}
+def stacked(layers: tuple[Recurrent, ...]) -> tuple[Recurrent, ...]:
+    """Return layers with each run of them that one multi-layer module computes under the path of its first."""
+    joined: list[Recurrent] = []
+    first_of: dict[str, Recurrent] = {}
     depths: dict[str, int] = {}
     for layer in layers:
         below = next((earlier for earlier in layers if earlier.name == layer.follows), None)
@@ -202,35 +259,35 @@ def stacked(layers: tuple[LSTM, ...]) -> tuple[LSTM, ...]:
         first = first_of[layer.name]
         if first.name in tall:
             depth = depths[layer.name]
-            follows = f"{first.path or 'lstm'}.l{depth - 1}" if depth else layer.follows
+            follows = f"{first.path or first.kind.lower()}.l{depth - 1}" if depth else layer.follows
             joined.append(replace(layer, path=first.path, depth=depth, follows=follows))
         else:
             joined.append(layer)
     return tuple(joined)
 
 
-def _same_size(below: LSTM, above: LSTM) -> bool:
-    """Return whether one nn.LSTM can hold both: the same units, directions, biases and numbers' type."""
+def _same_size(below: Recurrent, above: Recurrent) -> bool:
+    """Return whether one module can hold both: of one kind, the same units, directions, biases and numbers' type."""
     if list(below.cells) != list(above.cells) or below.path == above.path or above.go_backwards:
         return False
-    signature = [
-        [
-            (cell.units, cell.outputs, cell.W.dtype, cell.b is None and cell.b_rec is None)
-            for cell in layer.cells.values()
-        ]
-        for layer in (below, above)
-    ]
+    signature = [[_signature(cell) for cell in layer.cells.values()] for layer in (below, above)]
     return signature[0] == signature[1] and above.forward.inputs == len(below.cells) * below.forward.outputs
 
 
-def layout_of(layer: LSTM) -> Layout:
-    """Return the layout to write: a cell's where the layer was an nn.LSTMCell, else nn.LSTM's."""
-    return PYTORCH_CELL if is_cell(layer) else PYTORCH
+def _signature(cell: Cell) -> tuple[Any, ...]:
+    without_bias = cell.b is None and cell.b_rec is None
+    return cell.kind, cell.units, cell.outputs, cell.W.dtype, without_bias, _nonlinearity(cell)
 
 
-def is_cell(layer: LSTM) -> bool:
-    """Return whether a layer came from an nn.LSTMCell and can go back to one."""
-    was_cell = layer.origin is not None and layer.origin.layout == PYTORCH_CELL.name
+def layout_of(layer: Recurrent) -> Layout:
+    """Return the layout to write: nn.LSTMCell's where the layer was one, else nn.LSTM's; likewise of other kinds."""
+    return counterpart(PYTORCH_CELL if is_cell(layer) else PYTORCH, type(layer.forward))
+
+
+def is_cell(layer: Recurrent) -> bool:
+    """Return whether a layer came from an nn.LSTMCell, GRUCell or RNNCell and can go back to one."""
+    row = counterpart(PYTORCH_CELL, type(layer.forward))
+    was_cell = layer.origin is not None and layer.origin.layout == row.name
     return was_cell and layer.depth is None and layer.backward is None
 
 
@@ -257,15 +314,15 @@ def _modules(contents: Contents) -> dict[str, _Module]:
     return modules
 
 
-def _kind(contents: Contents, module: _Module) -> str:
-    """Return which recurrent module some arrays are by the shape of its recurrent weights; LSTM if that is missing."""
+def _cell_type(contents: Contents, module: _Module) -> type[Cell] | None:
+    """Return which kind of cell some arrays are by the shape of the recurrent weights; an LSTM's if that is missing."""
     for cell in module.cells.values():
         if "weight_hr" in cell:
-            return "LSTM"
+            return LSTMCell
         shape = contents.arrays[cell["weight_hh"]].shape if "weight_hh" in cell else ()
         if len(shape) == 2 and shape[1] and shape[0] % shape[1] == 0:  # noqa: PLR2004 (a matrix)
-            return _GATES_TIMES_UNITS.get(shape[0] // shape[1], "")
-    return "LSTM"
+            return _CELL_OF.get(shape[0] // shape[1])
+    return LSTMCell
 
 
 def _shortened(paths: list[str]) -> dict[str, str]:
@@ -281,7 +338,9 @@ def _shortened(paths: list[str]) -> dict[str, str]:
     return {path: ".".join(parts) for path, parts in names.items()}
 
 
-def _layers(contents: Contents, path: str, module: _Module, problems: list[str]) -> Iterator[LSTM]:
+def _layers(
+    contents: Contents, path: str, module: _Module, kind: type[Cell], problems: list[str]
+) -> Iterator[Recurrent]:
     depths = module.depths
     expected = [None] if depths[0] is None else list(range(len(depths)))
     if depths != expected:
@@ -289,7 +348,7 @@ def _layers(contents: Contents, path: str, module: _Module, problems: list[str])
         return
     follows = None
     for depth in depths:
-        row = PYTORCH_CELL if depth is None else PYTORCH
+        row = counterpart(PYTORCH_CELL if depth is None else PYTORCH, kind)
         cells = []
         for reverse in (False, True):
             keys = module.cells.get((depth, reverse), {})
@@ -298,7 +357,7 @@ def _layers(contents: Contents, path: str, module: _Module, problems: list[str])
             if keys and (cell := _cell(contents, row, keys, problems)):
                 cells.append((cell, keys))
         if cells:
-            layer = LSTM(
+            layer = Recurrent.of(
                 path,
                 cells[0][0],
                 cells[1][0] if len(cells) > 1 else None,
@@ -314,7 +373,7 @@ def _cell(contents: Contents, row: Layout, keys: Mapping[str, str], problems: li
     arrays: dict[str, Any] = {name: contents.arrays[key].read() for name, key in keys.items()}
     name, key = next(iter(keys.items()))
     before, _, after = key.rpartition(name)
-    expected = {absent: f"{before}{absent}{after}" for absent in row.names(projection=True)}
+    expected = {absent: f"{before}{absent}{after}" for absent in row.names(projection=row.projection is not None)}
     try:
         return unpack(row, Bundle(row.name, arrays, keys={**expected, **keys}))
     except LayoutMismatch as error:
