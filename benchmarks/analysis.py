@@ -21,7 +21,7 @@ from lstm_convert.analysis.engine import analyze
 from lstm_convert.analysis.jacobian import lag_jacobian
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.canonical import LSTM, LSTMCell, Model
 
 Float64 = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def made(rng: np.random.Generator, units: int, inputs: int) -> Cell:
+def made(rng: np.random.Generator, units: int, inputs: int) -> LSTMCell:
     """Return a cell whose numbers are drawn as PyTorch draws them.
 
     Args:
@@ -109,7 +109,7 @@ def made(rng: np.random.Generator, units: int, inputs: int) -> Cell:
     """
     bound = units**-0.5
     shapes = {"W": (4, units, inputs), "U": (4, units, units), "b": (4, units)}
-    return Cell.of({name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items()})
+    return LSTMCell.of({name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items()})
 
 
 if __name__ == "__main__":

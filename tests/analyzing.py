@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.readout import Readout
-from lstm_convert.analysis.stacks import Stack
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.analysis.stacks import Stack, cells
+from lstm_convert.canonical import LSTM, LSTMCell, Model
 
 Float64 = NDArray[np.float64]
 
@@ -17,17 +17,17 @@ OPEN = 30.0  # a bias that holds a gate open to the last bit
 
 def cell_of(
     units: int, inputs: int, *, b: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0), **options: Any
-) -> Cell:
+) -> LSTMCell:
     """A cell of zeros with these biases for i, f, g and o."""
     arrays = {
         "W": np.zeros((4, units, inputs)),
         "U": np.zeros((4, units, units)),
         "b": np.repeat(np.array(b)[:, None], units, axis=1),
     }
-    return Cell.of(arrays, **options)
+    return LSTMCell.of(arrays, **options)
 
 
-def with_entries(cell: Cell, **entries: dict[Any, float]) -> Cell:
+def with_entries(cell: LSTMCell, **entries: dict[Any, float]) -> LSTMCell:
     arrays = {name: np.array(array) for name, array in cell.arrays().items()}
     for name, values in entries.items():
         for place, value in values.items():
@@ -39,7 +39,7 @@ def model_of(*layers: LSTM) -> Model:
     return Model(tuple(layers))
 
 
-def one(cell: Cell, **options: Any) -> Stack:
+def one(cell: LSTMCell, **options: Any) -> Stack:
     return Stack((LSTM("lstm", cell, **options),))
 
 
@@ -70,7 +70,7 @@ def bistable(units: int = 16) -> Stack:
     return one(cell.with_arrays(arrays))
 
 
-def random_cell(rng: np.random.Generator, units: int, inputs: int, *, scale: float = 0.5, **options: Any) -> Cell:
+def random_cell(rng: np.random.Generator, units: int, inputs: int, *, scale: float = 0.5, **options: Any) -> LSTMCell:
     outputs = options.pop("outputs", units)
     arrays = {
         "W": rng.normal(0, scale, (4, units, inputs)),
@@ -82,7 +82,7 @@ def random_cell(rng: np.random.Generator, units: int, inputs: int, *, scale: flo
         arrays["projection"] = rng.normal(0, scale, (outputs, units))
     if options.pop("peepholes", False):
         arrays["peephole"] = rng.normal(0, scale, (3, units))
-    return Cell.of(arrays, **options)
+    return LSTMCell.of(arrays, **options)
 
 
 def torch_lstm(stack: Stack) -> torch.nn.LSTM:
@@ -99,7 +99,7 @@ def torch_lstm(stack: Stack) -> torch.nn.LSTM:
     )
     state = {}
     for depth, layer in enumerate(stack.layers):
-        for cell, suffix in zip(layer.cells.values(), ("", "_reverse"), strict=False):
+        for cell, suffix in zip(cells(layer).values(), ("", "_reverse"), strict=False):
             place = f"l{depth}{suffix}"
             assert cell.b is not None
             state[f"weight_ih_{place}"] = np.concatenate(list(cell.W))

@@ -1,6 +1,7 @@
 """Matching, normal form and comparison: planted signed permutations, and what must not be moved."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,21 +12,23 @@ from test_analysis_trace import VARIANTS
 
 from lstm_convert.analysis.assignment import assigned
 from lstm_convert.analysis.comparing import compare
+from lstm_convert.analysis.engine import analyze
+from lstm_convert.analysis.gates import read_gates
 from lstm_convert.analysis.matching import matched
 from lstm_convert.analysis.moving import Units, moved_cell, moved_model, unmoved
 from lstm_convert.analysis.normal import moves_of, normalize
 from lstm_convert.analysis.readout import Readout, from_file, of_network
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
-from lstm_convert.canonical import LSTM, Activation, Call, Cell, Feed, Input, Layer, Model, Network
-from lstm_convert.errors import InvalidFile, LayoutMismatch
+from lstm_convert.canonical import GRU, LSTM, Activation, Call, Feed, GRUCell, Input, Layer, LSTMCell, Model, Network
+from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 
 
 def planted(rng: np.random.Generator, count: int) -> Units:
     return Units(rng.permutation(count), rng.choice([-1.0, 1.0], count))
 
 
-def noisy(rng: np.random.Generator, cell: Cell, part: float) -> Cell:
+def noisy(rng: np.random.Generator, cell: LSTMCell, part: float) -> LSTMCell:
     return cell.with_arrays({
         name: array + part * array.std() * rng.normal(size=array.shape) for name, array in cell.arrays().items()
     })  # fmt: skip
@@ -191,7 +194,7 @@ def test_weights_that_are_nearly_the_same_can_remember_differently() -> None:
     model = Model((LSTM("lstm", random_cell(rng, 12, 2)),))
     arrays = {name: np.array(array) for name, array in model.layers[0].forward.arrays().items()}
     arrays["b"][1] += 0.3
-    tuned = Model((LSTM("lstm", model.layers[0].forward.with_arrays(arrays)),))
+    tuned = Model((LSTM("lstm", random_cell(rng, 12, 2).with_arrays(arrays)),))
     found = compare(model, tuned)
     assert not found.same
     assert values(found.tables["distances"], "weights_cosine")[0] > 0.98
@@ -207,6 +210,19 @@ def test_models_of_other_sizes_are_compared_by_what_they_compute() -> None:
     assert "other sizes" in found.sentences[-1].text
     with pytest.raises(LayoutMismatch, match="outputs: 4 and 6"):
         compare(one, other)
+
+
+def test_layers_that_are_no_lstms_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    cell = GRUCell.of({"W": rng.normal(size=(3, 4, 2)), "U": rng.normal(size=(3, 4, 4))})
+    model = Model((GRU("gru", cell),))
+    asked: list[Callable[[], Any]] = [
+        lambda: analyze(model, np.ones((2, 3, 2))), lambda: normalize(model), lambda: read_gates(model),
+        lambda: compare(model, model),
+    ]  # fmt: skip
+    for ask in asked:
+        with pytest.raises(Unsupported, match="gru: a GRU"):
+            ask()
 
 
 def test_other_activations_are_said() -> None:

@@ -15,10 +15,10 @@ from lstm_convert.analysis.inventory import features, gates, inventory, weights
 from lstm_convert.analysis.jacobian import lag_jacobian
 from lstm_convert.analysis.ranges import ranges
 from lstm_convert.analysis.saturation import Activity
-from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stacks import Stack, lstms
 from lstm_convert.analysis.traces import trace
 from lstm_convert.analysis.units import measured_rows, proven_rows, static_rows, time_constants
-from lstm_convert.canonical import LSTM, Activation, Cell, Model
+from lstm_convert.canonical import LSTM, Activation, LSTMCell, Model
 from lstm_convert.errors import Unsupported
 
 
@@ -55,7 +55,7 @@ def test_the_inventory_counts_what_is_no_number() -> None:
 def test_a_converted_model_has_the_same_table(pair: tuple[str, str], tmp_path: Path) -> None:
     source, target = FIXTURES / pair[0], tmp_path / pair[1]
     lstm_convert.convert(source, target)
-    first, second = (gates(lstm_convert.load(path).layers) for path in (source, target))
+    first, second = (gates(lstms(lstm_convert.load(path).layers)) for path in (source, target))
     assert first["gate"] == second["gate"]
     for column in ("mean", "std", "min", "max", "fro", "spectral", "stable_rank"):
         np.testing.assert_allclose(first[column], second[column], rtol=0, atol=1e-7)
@@ -196,7 +196,7 @@ def test_a_feature_counts_by_its_spread() -> None:
     assert features(LSTM("lstm", cell))["strength"] == [None] * 8
 
 
-def without_column(cell: Cell, name: str, column: int) -> Cell:
+def without_column(cell: LSTMCell, name: str, column: int) -> LSTMCell:
     array = np.array(cell.arrays()[name])
     array[:, :, column] = 0.0
     return cell.with_arrays({name: array})

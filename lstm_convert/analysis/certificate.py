@@ -15,7 +15,7 @@ from lstm_convert.activations import function
 from lstm_convert.analysis.ranges import Interval, Ranges, ranges, steepest
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.canonical import Cell
+from lstm_convert.canonical import LSTMCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -100,7 +100,7 @@ def _chained(upper: Float64, lower: Float64) -> Float64:
     ])  # fmt: skip
 
 
-def _bounding(cell: Cell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
+def _bounding(cell: LSTMCell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
     """Return M over (c, h), N over the input, and the rows of h, all of absolute values and each at its bound."""
     gates, z = bounds.gates, bounds.z
     if np.isinf(bounds.c).any():
@@ -131,7 +131,7 @@ def _bounding(cell: Cell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
     return matrix, np.concatenate([c_rows[2], h_rows[2]]), output
 
 
-def _size(cell: Cell, given: Interval) -> Float64:
+def _size(cell: LSTMCell, given: Interval) -> Float64:
     low, high = (np.abs(function(cell.output)(each)) for each in given)
     largest: Float64 = np.maximum(low, high)
     return largest

@@ -20,6 +20,7 @@ from lstm_convert.analysis.pitfalls import Sentence
 from lstm_convert.analysis.readout import Readout, identity, of_network
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
+from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
 from lstm_convert.analysis.traces import StackTrace, last_output, trace
 from lstm_convert.canonical import LSTM, Model
@@ -141,7 +142,7 @@ def _matches(
     for one, other in zip(stacks[0].layers, stacks[1].layers, strict=True):
         last = one is stacks[0].layers[-1]
         start = 0
-        for (direction, cell), two in zip(one.cells.items(), other.cells.values(), strict=True):
+        for (direction, cell), two in zip(lstm_cells(one).items(), lstm_cells(other).values(), strict=True):
             columns = slice(start, start + cell.outputs) if one.merge == "concat" else slice(None)
             start += cell.outputs
             known = last and any(read.source != "h itself" for read in reads)

@@ -10,6 +10,7 @@ from lstm_convert.analysis.inventory import cells_of, gates, inventory
 from lstm_convert.analysis.moving import movable
 from lstm_convert.analysis.ranges import ranges
 from lstm_convert.analysis.readout import of_network
+from lstm_convert.analysis.stacks import lstms
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
 from lstm_convert.canonical import LSTM, Model
@@ -28,17 +29,18 @@ def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | N
             the gates' ranges are proven, without it they are left out.
 
     Raises:
-        Unsupported: a box is given, and an activation is not bounded.
+        Unsupported: a layer is no LSTM; or a box is given, and an activation is not bounded.
     """
     rows: list[Row] = []
-    for layer in model.layers:
+    layers = lstms(model.layers)
+    for layer in layers:
         rows += static_unit_rows(layer, name, _reads(model, layer))
     if box is not None:
-        for first in (layer for layer in model.layers if layer.follows is None):
-            rows += proven_unit_rows(_upwards(model, first), name, *box)
+        for first in (layer for layer in layers if layer.follows is None):
+            rows += proven_unit_rows(_upwards(layers, first), name, *box)
     return {
-        "inventory": inventory(model.layers, name),
-        "gates": gates(model.layers, name),
+        "inventory": inventory(layers, name),
+        "gates": gates(layers, name),
         "units": Table.of("units", rows),
     }
 
@@ -98,16 +100,16 @@ def kernel_reads(layer: LSTM) -> Float64:
 def _reads(model: Model, layer: LSTM) -> Float64 | None:
     """Return how strongly all that reads a layer does so, or None where not all of it is known."""
     readout = of_network(model, layer.name)
-    reads = [kernel_reads(above) for above in model.layers if above.follows == layer.name]
+    reads = [kernel_reads(above) for above in lstms(model.layers) if above.follows == layer.name]
     reads += [] if readout is None else [np.abs(readout.matrix).sum(axis=0)]
     if not reads or movable(model, layer.name):
         return None
     return np.asarray(np.sum(reads, axis=0))
 
 
-def _upwards(model: Model, first: LSTM) -> list[LSTM]:
+def _upwards(layers: Sequence[LSTM], first: LSTM) -> list[LSTM]:
     """Return a layer and those that follow it, as far as one alone follows."""
     chain = [first]
-    while len(above := [layer for layer in model.layers if layer.follows == chain[-1].name]) == 1:
+    while len(above := [layer for layer in layers if layer.follows == chain[-1].name]) == 1:
         chain += above
     return chain

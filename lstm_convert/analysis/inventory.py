@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.stepping import folded_bias
 from lstm_convert.analysis.tables import PROVEN, Table
-from lstm_convert.canonical import GATES, LSTM, Cell
+from lstm_convert.canonical import GATES, LSTM, LSTMCell
 
 Float64 = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ def inventory(layers: Sequence[LSTM], model: str = "") -> Table:
     return Table.of("inventory", (place | _cell_row(cell) for place, cell in cells_of(layers, model)))
 
 
-def cells_of(layers: Sequence[LSTM], model: str) -> Iterator[tuple[dict[str, Any], Cell]]:
+def cells_of(layers: Sequence[LSTM], model: str) -> Iterator[tuple[dict[str, Any], LSTMCell]]:
     """Return every cell with the columns that say which it is.
 
     Args:
@@ -36,11 +37,11 @@ def cells_of(layers: Sequence[LSTM], model: str) -> Iterator[tuple[dict[str, Any
         model: the model's name.
     """
     for layer in layers:
-        for direction, cell in layer.cells.items():
+        for direction, cell in lstm_cells(layer).items():
             yield {"model": model, "layer": layer.name, "direction": DIRECTIONS[direction]}, cell
 
 
-def _cell_row(cell: Cell) -> dict[str, Any]:
+def _cell_row(cell: LSTMCell) -> dict[str, Any]:
     arrays = cell.arrays()
     numbers = [np.asarray(array, np.float64) for array in arrays.values()]
     biases = [name for name in ("b", "b_rec") if name in arrays]
@@ -64,7 +65,7 @@ def _cell_row(cell: Cell) -> dict[str, Any]:
     }
 
 
-def blocks_of(cell: Cell) -> Iterator[tuple[str, str, Float64]]:
+def blocks_of(cell: LSTMCell) -> Iterator[tuple[str, str, Float64]]:
     """Return every block of a cell's weights: its gate, its kind (W, U, b, p, proj), and the numbers, rows first.
 
     The bias is both sides' sum: only that is what the cell sees. A projection belongs to no gate, which is then `*`.

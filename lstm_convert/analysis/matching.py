@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstm_convert.analysis.assignment import assigned
 from lstm_convert.analysis.moving import Units, flippable, moved_cell, unmoved
 from lstm_convert.analysis.stepping import folded_bias
-from lstm_convert.canonical import Cell
+from lstm_convert.canonical import LSTMCell
 
 Float64 = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class _Flat:
     square: bool
 
     @classmethod
-    def of(cls, cell: Cell, readout: Float64 | None) -> "_Flat":
+    def of(cls, cell: LSTMCell, readout: Float64 | None) -> "_Flat":
         reads = [np.asarray(each, np.float64) for each in (cell.projection, cell.peephole) if each is not None]
         if readout is not None and cell.projection is None:
             reads.append(readout)
@@ -84,8 +84,8 @@ class _Flat:
 
 
 def matched(
-    cell: Cell,
-    other: Cell,
+    cell: LSTMCell,
+    other: LSTMCell,
     rng: np.random.Generator,
     *,
     inputs: Units | None = None,

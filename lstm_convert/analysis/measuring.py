@@ -20,6 +20,7 @@ from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.replay import NAMED_OUTPUTS, Replay, output_names
 from lstm_convert.analysis.saturation import Activity
 from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.swap import SwapCurve, history_swap
 from lstm_convert.analysis.traces import last_output, trace
 
@@ -86,7 +87,9 @@ class Sample:
             copies: how many times a trace's memory is needed.
         """
         widest = sum(
-            cell.units + cell.outputs + cell.inputs for layer in self.stack.layers for cell in layer.cells.values()
+            cell.units + cell.outputs + cell.inputs
+            for layer in self.stack.layers
+            for cell in lstm_cells(layer).values()
         )
         each = data.shape[1] * widest * _STEP_NUMBERS * 8 * copies
         size = max(1, _BATCH_BYTES // each)
@@ -127,9 +130,9 @@ def overview(sample: Sample, traced: int) -> Overview:
         traced: of how many sequences the traces are kept.
     """
     layers = sample.stack.layers
-    activities = [[Activity(cell.units, cell.outputs) for cell in layer.cells.values()] for layer in layers]
+    activities = [[Activity(cell.units, cell.outputs) for cell in lstm_cells(layer).values()] for layer in layers]
     written: list[list[Any]] = [
-        [0.0 if cell.cell_clip is None else None for cell in layer.cells.values()] for layer in layers
+        [0.0 if cell.cell_clip is None else None for cell in lstm_cells(layer).values()] for layer in layers
     ]
     found = Overview(activities, [])
     done = 0

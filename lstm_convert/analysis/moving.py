@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import GATES, LSTM, Array, Cell, Layer, Model
+from lstm_convert.analysis.stacks import cells as lstm_cells
+from lstm_convert.analysis.stacks import lstms
+from lstm_convert.canonical import GATES, LSTM, Array, Layer, LSTMCell, Model
 from lstm_convert.errors import LayoutMismatch
 
 Float64 = NDArray[np.float64]
@@ -60,12 +62,12 @@ def unmoved(count: int) -> Units:
     return Units(np.arange(count), np.ones(count))
 
 
-def flippable(cell: Cell) -> bool:
+def flippable(cell: LSTMCell) -> bool:
     """Return whether a unit's sign can be flipped without a change of what the cell computes."""
     return cell.candidate.name in ODD and cell.output.name in ODD
 
 
-def moved_cell(cell: Cell, units: Units, inputs: Units) -> Cell:
+def moved_cell(cell: LSTMCell, units: Units, inputs: Units) -> LSTMCell:
     """Return a cell with its units and what it reads moved.
 
     Args:
@@ -100,7 +102,7 @@ def output_units(layer: LSTM, units: tuple[Units, ...]) -> Units:
         LayoutMismatch: the directions are added up, and do not move alike.
     """
     own = [unmoved(cell.outputs) if cell.projection is not None else each
-           for cell, each in zip(layer.cells.values(), units, strict=True)]  # fmt: skip
+           for cell, each in zip(lstm_cells(layer).values(), units, strict=True)]  # fmt: skip
     if len(own) == 1:
         return own[0]
     forward, backward = own
@@ -121,10 +123,10 @@ def moved_model(model: Model, moves: Moves) -> Model:
     """
     layers: dict[str, LSTM] = {}
     outputs: dict[str, Units] = {}
-    for layer in model.layers:
+    for layer in lstms(model.layers):
         below = outputs.get(layer.follows or "", unmoved(layer.forward.inputs))
-        units = moves.get(layer.name) or tuple(unmoved(cell.units) for cell in layer.cells.values())
-        cells = zip(layer.cells.items(), units, strict=True)
+        units = moves.get(layer.name) or tuple(unmoved(cell.units) for cell in lstm_cells(layer).values())
+        cells = zip(lstm_cells(layer).items(), units, strict=True)
         layers[layer.name] = layer.with_cells({name: moved_cell(cell, each, below) for (name, cell), each in cells})
         outputs[layer.name] = output_units(layer, units)
     if model.network is None:
@@ -159,7 +161,7 @@ def movable(model: Model, name: str) -> str | None:
         model: the model.
         name: the recurrent layer's name.
     """
-    layer = model[name]
+    (layer,) = lstms([model[name]])
     if layer.backward and layer.merge != "concat" and layer.forward.projection is None:
         return "its two directions are not put side by side"
     if any(each.starts_from == name for each in model.layers) or layer.starts_from:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.moving import Moves, Units, flippable, movable, moved_model, output_units, unmoved
+from lstm_convert.analysis.stacks import cells as lstm_cells
+from lstm_convert.analysis.stacks import lstms
 from lstm_convert.analysis.stepping import folded_bias
-from lstm_convert.canonical import Array, Cell, Model
+from lstm_convert.canonical import Array, LSTMCell, Model
 from lstm_convert.errors import LayoutMismatch
 
 Float64 = NDArray[np.float64]
@@ -44,7 +46,7 @@ class Normalized:
             layer: the layer's name.
             output: what it puts out in the normal form, (…, width).
         """
-        return output_units(self.model[layer], self.moves[layer]).inverse.moved(output)
+        return output_units(lstms([self.model[layer]])[0], self.moves[layer]).inverse.moved(output)
 
     def arrays(self) -> dict[str, Array]:
         """Return the moves as arrays, to be saved: `lstm.forward.order` and `lstm.forward.signs`."""
@@ -67,9 +69,9 @@ def moves_of(model: Model, arrays: dict[str, Array]) -> Moves:
         LayoutMismatch: they are not this model's moves.
     """
     wrong, moves = [], {}
-    for layer in model.layers:
+    for layer in lstms(model.layers):
         units = []
-        for direction, cell in layer.cells.items():
+        for direction, cell in lstm_cells(layer).items():
             order, signs = (arrays.get(f"{layer.name}.{direction}.{part}", np.empty(0)) for part in ("order", "signs"))
             if (
                 sorted(np.ravel(order).tolist()) != list(range(cell.units))
@@ -96,19 +98,19 @@ def normalize(model: Model) -> Normalized:
     moves: dict[str, tuple[Units, ...]] = {}
     outputs: dict[str, Units] = {}
     stayed = []
-    for layer in model.layers:
+    for layer in lstms(model.layers):
         reason = movable(model, layer.name)
         if reason:
             stayed.append(f"{layer.name}: {reason}")
         below = outputs.get(layer.follows or "", unmoved(layer.forward.inputs))
         moves[layer.name] = tuple(
-            unmoved(cell.units) if reason else _canonical(cell, below) for cell in layer.cells.values()
+            unmoved(cell.units) if reason else _canonical(cell, below) for cell in lstm_cells(layer).values()
         )
         outputs[layer.name] = output_units(layer, moves[layer.name])
     return Normalized(moved_model(model, moves), moves, tuple(stayed))
 
 
-def _canonical(cell: Cell, inputs: Units) -> Units:
+def _canonical(cell: LSTMCell, inputs: Units) -> Units:
     """Return the order and the signs of a cell's units, by what no move of them changes."""
     kernel = inputs.moved(np.asarray(cell.W, np.float64))
     bias = folded_bias(cell)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.activations import derivative, function
 from lstm_convert.analysis.stepping import folded_bias
-from lstm_convert.canonical import Activation, Cell
+from lstm_convert.canonical import Activation, LSTMCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Ranges:
     h: Float64
 
 
-def ranges(cell: Cell, low: Float64, high: Float64, steps: float = math.inf) -> Ranges:
+def ranges(cell: LSTMCell, low: Float64, high: Float64, steps: float = math.inf) -> Ranges:
     """Return the bounds of a cell for all inputs of a box.
 
     Args:
@@ -120,7 +120,7 @@ def steepest(activation: Activation, within: Interval) -> Float64:
     return derivative(activation)(nearest, function(activation)(nearest))
 
 
-def _given(cell: Cell, middle: Float64, radius: Float64, peephole: Float64 | None, c: Float64) -> Interval:
+def _given(cell: LSTMCell, middle: Float64, radius: Float64, peephole: Float64 | None, c: Float64) -> Interval:
     seen = radius if peephole is None else radius + peephole * np.where(peephole == 0, 0.0, c)  # 0 of an infinity is 0
     low, high = middle - seen, middle + seen
     if cell.gate_clip is None:
@@ -135,7 +135,7 @@ def _through(activation: Activation, given: Interval) -> Interval:
     return Interval(*(made(np.clip(each, -largest, largest)) for each in given))
 
 
-def _projected(cell: Cell, h: Float64) -> Float64:
+def _projected(cell: LSTMCell, h: Float64) -> Float64:
     if cell.projection is None:
         return h
     bound: Float64 = np.abs(np.asarray(cell.projection, np.float64)) @ h

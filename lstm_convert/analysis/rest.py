@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lstm_convert.analysis.jacobian import factors, swept
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.stepping import Stepper
 from lstm_convert.analysis.traces import CellTrace, trace, trace_cell, trace_layer
 from lstm_convert.errors import Unsupported
@@ -63,7 +64,7 @@ def rest_response(stack: Stack, operating_point: Float64, readout: Readout | Non
     below = x
     for layer in stack.layers:
         states.append([])
-        for direction, cell in layer.cells.items():
+        for direction, cell in lstm_cells(layer).items():
             stepper = Stepper.of(cell)
             c, h, change, steps = _settled(stepper, below, f"{layer.name} {direction}")
             states[-1].append((c, h))

@@ -1,12 +1,13 @@
 """The recurrent layers that an analysis looks at: from the one that reads the data to the one whose output is read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import LSTM, LSTMCell, Model, Recurrent
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -57,6 +58,15 @@ class Stack:
         return sum(4 * cell.units * (cell.inputs + cell.outputs) for cell in cells)
 
 
+def cells(layer: LSTM) -> dict[str, LSTMCell]:
+    """Return a layer's cells by direction, forward first: its own `cells`, known to be an LSTM's.
+
+    Args:
+        layer: the layer.
+    """
+    return {"forward": layer.forward} | ({"backward": layer.backward} if layer.backward else {})
+
+
 def merged_width(layer: LSTM) -> int:
     """Return the width of a layer's output, its directions merged.
 
@@ -65,6 +75,22 @@ def merged_width(layer: LSTM) -> int:
     """
     widths = [cell.outputs for cell in layer.cells.values()]
     return sum(widths) if layer.merge == "concat" else widths[0]
+
+
+def lstms(layers: Sequence[Recurrent]) -> tuple[LSTM, ...]:
+    """Return layers that are all LSTMs.
+
+    Args:
+        layers: the layers.
+
+    Raises:
+        Unsupported: one is of another kind, whose gates mean something else.
+    """
+    found = [layer for layer in layers if isinstance(layer, LSTM)]
+    other = [f"{layer.name}: a {layer.forward.kind}" for layer in layers if not isinstance(layer, LSTM)]
+    if other:
+        raise Unsupported("only LSTMs can be analyzed", other)
+    return tuple(found)
 
 
 def stack_of(model: Model, layer: str | None = None) -> Stack:
@@ -91,4 +117,4 @@ def stack_of(model: Model, layer: str | None = None) -> Stack:
     chain = [model[layer]]
     while chain[0].follows:
         chain.insert(0, model[chain[0].follows])
-    return Stack(tuple(chain))
+    return Stack(lstms(chain))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.canonical import Cell
+from lstm_convert.canonical import LSTMCell
 
 Float64 = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Stepper:
         output: that of c on its way to h.
     """
 
-    cell: Cell
+    cell: LSTMCell
     kernel: Float64
     recurrent: Float64
     bias: Float64
@@ -59,7 +59,7 @@ class Stepper:
     output: Callable[[Float64], Float64]
 
     @classmethod
-    def of(cls, cell: Cell) -> "Stepper":
+    def of(cls, cell: LSTMCell) -> "Stepper":
         """Return a cell made ready.
 
         Args:
@@ -131,7 +131,7 @@ class Stepper:
         return both[:, 0], both[:, 1]
 
 
-def folded_bias(cell: Cell) -> Float64:
+def folded_bias(cell: LSTMCell) -> Float64:
     """Return the sum of a cell's biases, (4, units): alone it counts, however it is split.
 
     Args:

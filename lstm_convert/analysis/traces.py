@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.stepping import Step, Stepper
 from lstm_convert.canonical import LSTM
 from lstm_convert.errors import LayoutMismatch, Unsupported
@@ -171,7 +172,7 @@ def trace_layer(
         states: c and h that each direction starts from; zeros where None.
     """
     cells, outputs = [], []
-    for direction, cell in enumerate(layer.cells.values()):
+    for direction, cell in enumerate(lstm_cells(layer).values()):
         stepper = Stepper.of(cell)
         backwards = layer.go_backwards != bool(direction)
         start = stepper.zeros(x.shape[1]) if states is None else states[direction]

@@ -11,7 +11,7 @@ from lstm_convert.analysis.ranges import Ranges
 from lstm_convert.analysis.saturation import Activity
 from lstm_convert.analysis.stepping import folded_bias
 from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN
-from lstm_convert.canonical import GATES, Cell
+from lstm_convert.canonical import GATES, LSTMCell
 
 Float64 = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def time_constants(forget: Float64) -> dict[str, Float64]:
         }
 
 
-def static_rows(cell: Cell, reads: Float64 | None = None) -> list[dict[str, Any]]:
+def static_rows(cell: LSTMCell, reads: Float64 | None = None) -> list[dict[str, Any]]:
     """Return a row a unit of what its own weights and biases say: openings and time constants with no input at all.
 
     Args:
@@ -63,7 +63,7 @@ def static_rows(cell: Cell, reads: Float64 | None = None) -> list[dict[str, Any]
     return _rows(columns, AT_REST, flags)
 
 
-def _never_read(cell: Cell, reads: Float64 | None) -> NDArray[np.bool_]:
+def _never_read(cell: LSTMCell, reads: Float64 | None) -> NDArray[np.bool_]:
     """Return which units nothing reads: neither any gate through U, nor a peephole, nor what is above."""
     if reads is None:
         return np.zeros(cell.units, bool)
@@ -73,7 +73,7 @@ def _never_read(cell: Cell, reads: Float64 | None) -> NDArray[np.bool_]:
     return np.asarray(read == 0)
 
 
-def _doubles(cell: Cell) -> list[tuple[int, int]]:
+def _doubles(cell: LSTMCell) -> list[tuple[int, int]]:
     """Return the units that have exactly another's weights, with the first of those."""
     rows = [np.asarray(cell.W, np.float64), np.asarray(cell.U, np.float64), folded_bias(cell)[..., None]]
     own = np.concatenate([block.transpose(1, 0, 2).reshape(cell.units, -1) for block in rows], axis=1)
