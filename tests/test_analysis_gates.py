@@ -15,10 +15,10 @@ from lstm_convert.analysis.inventory import features, gates, inventory, weights
 from lstm_convert.analysis.jacobian import lag_jacobian
 from lstm_convert.analysis.ranges import ranges
 from lstm_convert.analysis.saturation import Activity
-from lstm_convert.analysis.stacks import Stack, lstms
+from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.traces import trace
 from lstm_convert.analysis.units import measured_rows, proven_rows, static_rows, time_constants
-from lstm_convert.canonical import LSTM, Activation, LSTMCell, Model
+from lstm_convert.canonical import LSTM, Activation, GRUCell, LSTMCell, Model, Recurrent, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 
 
@@ -55,7 +55,7 @@ def test_the_inventory_counts_what_is_no_number() -> None:
 def test_a_converted_model_has_the_same_table(pair: tuple[str, str], tmp_path: Path) -> None:
     source, target = FIXTURES / pair[0], tmp_path / pair[1]
     lstm_convert.convert(source, target)
-    first, second = (gates(lstms(lstm_convert.load(path).layers)) for path in (source, target))
+    first, second = (gates(lstm_convert.load(path).layers) for path in (source, target))
     assert first["gate"] == second["gate"]
     for column in ("mean", "std", "min", "max", "fro", "spectral", "stable_rank"):
         np.testing.assert_allclose(first[column], second[column], rtol=0, atol=1e-7)
@@ -217,3 +217,22 @@ def test_the_weights_alone_give_the_tables_of_all_layers() -> None:
     assert set(found["units"]["basis"]) == {"at_rest"}
     boxed = read_gates(Model(model.layers[:2]), box=(-np.ones(2), np.ones(2)))
     assert len(boxed["units"].rows(basis="proven", layer="b")) == 3
+
+
+@pytest.mark.parametrize(("cell", "found"), [
+    (GRUCell, [("z", "W"), ("r", "W"), ("g", "W"), ("z", "b_rec")]),
+    (SimpleRNNCell, [("g", "W"), ("g", "U"), ("g", "b")]),
+], ids=["GRU", "SimpleRNN"])  # fmt: skip
+def test_the_blocks_of_other_kinds_of_cells_have_their_own_gates(cell: Any, found: list[tuple[str, str]]) -> None:
+    rng = np.random.default_rng(0)
+    gated = len(cell.letters)
+    shapes = {"W": (gated, 4, 2), "U": (gated, 4, 4), "b": (gated, 4), "b_rec": (gated, 4)}
+    arrays = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    tables = read_gates(Model((Recurrent.of("rnn", cell.of(arrays)),)))
+    for gate, kind in found:
+        (row,) = tables["gates"].rows(gate=gate, kind=kind)
+        wanted = arrays["b"] + arrays["b_rec"] if kind == "b" else arrays[kind]
+        assert row["mean"] == pytest.approx(wanted[cell.letters.index(gate)].mean())
+    assert tables["inventory"]["kind"] == [cell.kind]
+    assert tables["inventory"]["output_activation"] == [None]
+    assert len(tables["units"]) == 0

@@ -10,17 +10,16 @@ from lstm_convert.analysis.inventory import cells_of, gates, inventory
 from lstm_convert.analysis.moving import movable
 from lstm_convert.analysis.ranges import ranges
 from lstm_convert.analysis.readout import of_network
-from lstm_convert.analysis.stacks import lstms
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import LSTM, Model, Recurrent
 
 Float64 = NDArray[np.float64]
 Row = dict[str, Any]
 
 
 def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | None = None) -> dict[str, Table]:
-    """Return the tables `inventory`, `gates` and `units` of all layers of a model.
+    """Return the tables `inventory` and `gates` of all layers of a model, and `units` of its LSTMs.
 
     Args:
         model: the model.
@@ -29,18 +28,18 @@ def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | N
             the gates' ranges are proven, without it they are left out.
 
     Raises:
-        Unsupported: a layer is no LSTM; or a box is given, and an activation is not bounded.
+        Unsupported: a box is given, and an activation is not bounded.
     """
     rows: list[Row] = []
-    layers = lstms(model.layers)
+    layers = [layer for layer in model.layers if isinstance(layer, LSTM)]
     for layer in layers:
         rows += static_unit_rows(layer, name, _reads(model, layer))
     if box is not None:
         for first in (layer for layer in layers if layer.follows is None):
             rows += proven_unit_rows(_upwards(layers, first), name, *box)
     return {
-        "inventory": inventory(layers, name),
-        "gates": gates(layers, name),
+        "inventory": inventory(model.layers, name),
+        "gates": gates(model.layers, name),
         "units": Table.of("units", rows),
     }
 
@@ -87,7 +86,7 @@ def proven_unit_rows(layers: Sequence[LSTM], name: str, low: Float64, high: Floa
     return rows
 
 
-def kernel_reads(layer: LSTM) -> Float64:
+def kernel_reads(layer: Recurrent) -> Float64:
     """Return how strongly a layer's kernels read each of its inputs: the sum of their absolute weights.
 
     Args:
@@ -100,7 +99,7 @@ def kernel_reads(layer: LSTM) -> Float64:
 def _reads(model: Model, layer: LSTM) -> Float64 | None:
     """Return how strongly all that reads a layer does so, or None where not all of it is known."""
     readout = of_network(model, layer.name)
-    reads = [kernel_reads(above) for above in lstms(model.layers) if above.follows == layer.name]
+    reads = [kernel_reads(above) for above in model.layers if above.follows == layer.name]
     reads += [] if readout is None else [np.abs(readout.matrix).sum(axis=0)]
     if not reads or movable(model, layer.name):
         return None

@@ -12,85 +12,88 @@ from numpy.typing import NDArray
 from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.stepping import folded_bias
 from lstm_convert.analysis.tables import PROVEN, Table
-from lstm_convert.canonical import GATES, LSTM, LSTMCell
+from lstm_convert.canonical import GATES, LSTM, Cell, GRUCell, LSTMCell, Recurrent
 
 Float64 = NDArray[np.float64]
 
 DIRECTIONS: Mapping[str, str] = {"forward": "fwd", "backward": "bwd"}
 
 
-def inventory(layers: Sequence[LSTM], model: str = "") -> Table:
-    """Return a row a cell: its sizes, types, activations, and how many of its numbers are none.
+def inventory(layers: Sequence[Recurrent], model: str = "") -> Table:
+    """Return a row a cell of any kind: its sizes, types, activations, and how many of its numbers are none.
 
     Args:
         layers: the layers.
         model: the model's name.
     """
-    return Table.of("inventory", (place | _cell_row(cell) for place, cell in cells_of(layers, model)))
+    return Table.of("inventory", (place | _cell_row(cell) for place, cell in _cells(layers, model)))
 
 
 def cells_of(layers: Sequence[LSTM], model: str) -> Iterator[tuple[dict[str, Any], LSTMCell]]:
-    """Return every cell with the columns that say which it is.
+    """Return every cell of LSTMs with the columns that say which it is.
 
     Args:
         layers: the layers.
         model: the model's name.
     """
     for layer in layers:
-        for direction, cell in lstm_cells(layer).items():
+        yield from zip((place for place, _ in _cells([layer], model)), lstm_cells(layer).values(), strict=True)
+
+
+def _cells(layers: Sequence[Recurrent], model: str) -> Iterator[tuple[dict[str, Any], Cell]]:
+    for layer in layers:
+        for direction, cell in layer.cells.items():
             yield {"model": model, "layer": layer.name, "direction": DIRECTIONS[direction]}, cell
 
 
-def _cell_row(cell: LSTMCell) -> dict[str, Any]:
+def _cell_row(cell: Cell) -> dict[str, Any]:
     arrays = cell.arrays()
     numbers = [np.asarray(array, np.float64) for array in arrays.values()]
     biases = [name for name in ("b", "b_rec") if name in arrays]
     variants: list[str] = [name for name in ("peephole", "projection") if name in arrays]
-    variants += [f"{name}={bound:g}" for name in ("gate_clip", "cell_clip", "projection_clip")
-                 if (bound := getattr(cell, name)) is not None]  # fmt: skip
+    settings = {name: value for name, value in cell.settings().items() if value is not None and value is not False}
+    variants += [name if value is True else f"{name}={value:g}" for name, value in settings.items()]
     return {
+        "kind": cell.kind,
         "units": cell.units,
         "inputs": cell.inputs,
         "outputs": cell.outputs,
         "parameters": sum(array.size for array in numbers),
         "dtype": str(cell.W.dtype),
-        "gate_activation": str(cell.gate),
-        "candidate_activation": str(cell.candidate),
-        "output_activation": str(cell.output),
+        **{f"{role}_activation": str(activation) for role, activation in cell.activations().items()},
         "biases": " + ".join(biases) or "none",
-        "variants": ", ".join([*variants, *["coupled"] * cell.coupled]) or "none",
+        "variants": ", ".join(variants) or "none",
         "nan": sum(int(np.isnan(array).sum()) for array in numbers),
         "inf": sum(int(np.isinf(array).sum()) for array in numbers),
         "basis": PROVEN,
     }
 
 
-def blocks_of(cell: LSTMCell) -> Iterator[tuple[str, str, Float64]]:
-    """Return every block of a cell's weights: its gate, its kind (W, U, b, p, proj), and the numbers, rows first.
+def blocks_of(cell: Cell) -> Iterator[tuple[str, str, Float64]]:
+    """Return every block of a cell's weights: its gate, its kind, and the numbers, rows first.
 
-    The bias is both sides' sum: only that is what the cell sees. A projection belongs to no gate, which is then `*`.
+    Kinds are W, U, b, p (peephole) and proj. The bias is both sides' sum where only that is what the cell sees; a GRU
+    that resets after U sees the two apart, b and b_rec. A projection belongs to no gate, which is then `*`.
 
     Args:
         cell: the cell.
     """
-    kinds = {
-        "W": np.asarray(cell.W, np.float64),
-        "U": np.asarray(cell.U, np.float64),
-        "b": folded_bias(cell)[..., None],
-    }
+    arrays = {name: np.asarray(array, np.float64) for name, array in cell.arrays().items()}
+    kinds = {name: arrays[name] for name in ("W", "U")}
+    if isinstance(cell, GRUCell) and cell.reset_after:
+        kinds |= {name: arrays[name][..., None] for name in ("b", "b_rec") if name in arrays}
+    else:
+        kinds["b"] = folded_bias(cell)[..., None]
     for kind, array in kinds.items():
-        yield from ((gate, kind, block) for gate, block in zip(GATES, array, strict=True))
-    if cell.peephole is not None:
-        yield from (
-            (gate, "p", np.asarray(block, np.float64)[:, None])
-            for gate, block in zip("ifo", cell.peephole, strict=True)
-        )
-    if cell.projection is not None:
-        yield "*", "proj", np.asarray(cell.projection, np.float64)
+        yield from ((gate, kind, block) for gate, block in zip(cell.letters, array, strict=True))
+    if "peephole" in arrays:
+        yield from ((gate, "p", block[:, None]) for gate, block in zip("ifo", arrays["peephole"], strict=True))
+    if "projection" in arrays:
+        yield "*", "proj", arrays["projection"]
 
 
-def gates(layers: Sequence[LSTM], model: str = "") -> Table:
-    """Return a row a block of weights: its size, mean, spread, extremes and norms.
+def gates(layers: Sequence[Recurrent], model: str = "") -> Table:
+    """Return a row a block of weights of cells of any kind: its size, mean, spread, extremes and norms.
 
     Args:
         layers: the layers.
@@ -98,7 +101,7 @@ def gates(layers: Sequence[LSTM], model: str = "") -> Table:
     """
     return Table.of("gates", (
         place | {"gate": gate, "kind": kind} | _statistics(block) | {"basis": PROVEN}
-        for place, cell in cells_of(layers, model)
+        for place, cell in _cells(layers, model)
         for gate, kind, block in blocks_of(cell)
     ))  # fmt: skip
 
@@ -123,7 +126,7 @@ def _statistics(block: Float64) -> dict[str, Any]:
     }
 
 
-def weights(layers: Sequence[LSTM], model: str = "") -> Table:
+def weights(layers: Sequence[Recurrent], model: str = "") -> Table:
     """Return a row a number: 4 units (inputs + outputs + 1) rows a cell, so only where they are asked for.
 
     Args:
@@ -132,7 +135,7 @@ def weights(layers: Sequence[LSTM], model: str = "") -> Table:
     """
     return Table.of("weights", (
         place | {"gate": gate, "kind": kind, "unit": unit, "source": source, "value": float(value), "basis": PROVEN}
-        for place, cell in cells_of(layers, model)
+        for place, cell in _cells(layers, model)
         for gate, kind, block in blocks_of(cell)
         for (unit, source), value in np.ndenumerate(block)
     ))  # fmt: skip

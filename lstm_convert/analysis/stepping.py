@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.canonical import LSTMCell
+from lstm_convert.canonical import Cell, LSTMCell
 
 Float64 = NDArray[np.float64]
 
@@ -131,14 +131,14 @@ class Stepper:
         return both[:, 0], both[:, 1]
 
 
-def folded_bias(cell: LSTMCell) -> Float64:
-    """Return the sum of a cell's biases, (4, units): alone it counts, however it is split.
+def folded_bias(cell: Cell) -> Float64:
+    """Return the sum of a cell's biases, (gates, units): of most cells it alone counts, however it is split.
 
     Args:
         cell: the cell.
     """
     biases = [np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec) if bias is not None]
-    return sum(biases, np.zeros((4, cell.units)))
+    return sum(biases, np.zeros((len(cell.letters), cell.units)))
 
 
 def clipped(x: Float64, bound: float | None) -> Float64:

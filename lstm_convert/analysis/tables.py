@@ -12,7 +12,7 @@ _PLACE = ("model", "layer", "direction")
 # The columns of every table; a row that has nothing to say in one of them has None there.
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "inventory": (
-        *_PLACE, "units", "inputs", "outputs", "parameters", "dtype", "gate_activation", "candidate_activation",
+        *_PLACE, "kind", "units", "inputs", "outputs", "parameters", "dtype", "gate_activation", "candidate_activation",
         "output_activation", "biases", "variants", "nan", "inf", "basis",
     ),
     "weights": (*_PLACE, "gate", "kind", "unit", "source", "value", "basis"),
