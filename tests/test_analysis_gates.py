@@ -145,6 +145,11 @@ def test_three_time_constants_have_three_names() -> None:
     assert found["half_life"] == pytest.approx([1.0, 0.0, np.inf])
 
 
+def test_a_gate_beyond_one_keeps_for_ever_and_one_below_zero_by_its_size() -> None:
+    found = time_constants(np.array([1.5, -0.5]))
+    assert found["tau_life"].tolist() == [np.inf, 2.0]
+
+
 def test_the_time_constant_uses_the_models_own_gate() -> None:
     hard = cell_of(1, 1, b=(0.0, 1.0, 0.0, 0.0), gate=Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5}))
     (row,) = static_rows(hard)

@@ -93,3 +93,13 @@ def test_data_of_another_width_is_refused() -> None:
 def test_what_is_no_stack_is_refused(layers: tuple[LSTM, ...], reason: str) -> None:
     with pytest.raises(Unsupported, match=reason):
         stack_of(Model(layers))
+
+
+def test_directions_of_other_widths_stand_side_by_side() -> None:
+    rng = np.random.default_rng(8)
+    layer = LSTM("lstm", random_cell(rng, 4, 2), random_cell(rng, 3, 2))
+    h = trace(Stack((layer,)), rng.normal(size=(3, 6, 2))).layers[0].dataset()["data_vars"]["h"]["data"]
+    assert h.shape == (2, 3, 6, 4)
+    assert np.isnan(h[1, ..., 3]).all()
+    assert np.isfinite(h[0]).all()
+    assert np.isfinite(h[1, ..., :3]).all()

@@ -46,7 +46,7 @@ class Activity:
             self._add(f"left_{gate}", (opening < LEFT).sum(axis=0))
             self._add(f"right_{gate}", (opening > RIGHT).sum(axis=0))
         with np.errstate(divide="ignore"):  # a hard gate may be wholly shut, and then has kept nothing
-            self._add("log_f", np.log(np.maximum(traced.steps.f[counting], 0.0)).sum(axis=0))
+            self._add("log_f", np.log(np.abs(traced.steps.f[counting])).sum(axis=0))
         if not self._sums.get("shift", np.empty(0)).size:
             self._sums["shift"] = h.mean(axis=0)  # near the mean of all, so that squares of differences lose nothing
         h = h - self._sums["shift"]

@@ -78,17 +78,25 @@ class LayerTrace:
     def dataset(self, samples: int | None = None) -> dict[str, Any]:
         """Return the traces as what `xarray.Dataset.from_dict` takes: dims direction, sample, time, unit.
 
+        Where one direction has fewer units than the other, NaN stands for those it has not.
+
         Args:
             samples: how many sequences, the first ones; all where None.
         """
         traces = [cell.in_time() for cell in self.cells]
-        arrays = {name: np.stack([trace[name][:samples] for trace in traces]) for name in traces[0]}
+        arrays = {name: _side_by_side([trace[name][:samples] for trace in traces]) for name in traces[0]}
         dims = {name: ("direction", "sample", "time", "output" if name == "h" else "unit") for name in arrays}
         variables = {name: {"dims": dims[name], "data": array} for name, array in arrays.items()}
         sizes = {dim: size for name, array in arrays.items() for dim, size in zip(dims[name], array.shape, strict=True)}
         coords: dict[str, Any] = {dim: {"dims": (dim,), "data": np.arange(size)} for dim, size in sizes.items()}
         coords["direction"]["data"] = np.array(list(self.layer.cells))
         return {"dims": sizes, "coords": coords, "data_vars": variables, "attrs": {"layer": self.layer.name}}
+
+
+def _side_by_side(arrays: list[Float64]) -> Float64:
+    widest = max(array.shape[-1] for array in arrays)
+    missing = [[(0, 0), (0, 0), (0, widest - array.shape[-1])] for array in arrays]
+    return np.stack([np.pad(array, pad, constant_values=np.nan) for array, pad in zip(arrays, missing, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)

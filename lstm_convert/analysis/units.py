@@ -26,8 +26,10 @@ def time_constants(forget: Float64) -> dict[str, Float64]:
     `tau_life` is 1 / (1 - f), `tau_e` is -1 / ln f, `half_life` ln(1/2) / ln f.
 
     Args:
-        forget: what the gates keep, between 0 and 1; 1 keeps for ever, and its constants are infinite.
+        forget: what the gates keep; 1 keeps for ever, and its constants are infinite, as are those of a gate that is no
+            sigmoid and goes beyond. Of one below 0 its size counts: what is kept changes its sign each step.
     """
+    forget = np.minimum(np.abs(forget), 1.0)
     with np.errstate(divide="ignore"):
         logarithm = np.log(forget)
         return {
