@@ -241,3 +241,10 @@ def test_a_model_gives_the_same_tables_whatever_file_it_is_in(source: str, tmp_p
         for column, values in first[name].columns.items():
             numbers = [(a, b) for a, b in zip(values, second[name][column], strict=True) if isinstance(a, float)]
             np.testing.assert_allclose([a for a, _ in numbers], [b for _, b in numbers], rtol=1e-7, atol=1e-7)
+
+
+def test_directions_of_other_widths_are_analyzed() -> None:
+    rng = np.random.default_rng(9)
+    stack = Stack((LSTM("lstm", random_cell(rng, 5, 2), random_cell(rng, 3, 2)),))
+    units = analyzed(stack, uniform(20, 5, 2)).tables["units"]
+    assert [len(units.rows(basis="at_rest", direction=each)) for each in ("fwd", "bwd")] == [5, 3]

@@ -52,10 +52,10 @@ def static_unit_rows(layer: LSTM, name: str, reads: Float64 | None) -> list[Row]
         name: the model's name.
         reads: how strongly what is above reads each of its outputs, (width,), or None where that is not known.
     """
-    rows = []
-    for direction, (place, cell) in enumerate(cells_of([layer], name)):
-        start = direction * cell.outputs if layer.merge == "concat" else 0
+    rows, start = [], 0
+    for place, cell in cells_of([layer], name):
         own = None if reads is None else reads[start : start + cell.outputs]
+        start += cell.outputs if layer.merge == "concat" else 0
         rows += [place | row for row in static_rows(cell, own)]
     return rows
 
