@@ -68,6 +68,7 @@ MAY_IMPORT = {
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
+    "analysis": ["activations", "analysis", "canonical", "errors"],
     "networks": ["canonical"],
     "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],
     "__main__": ["cli"],
