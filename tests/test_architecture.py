@@ -69,6 +69,10 @@ MAY_IMPORT = {
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
     "analysis": ["activations", "analysis", "canonical", "errors"],
+    "plots": ["analysis", "canonical", "errors", "plots"],
+    "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
+    "reading": ["analysis", "canonical", "conversion", "errors", "placing", "report", "sequences", PACKAGE],
+    "reading_answers": ["analysis", "canonical", "reading", "report"],
     "networks": ["canonical"],
     "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],
     "__main__": ["cli"],
@@ -79,7 +83,19 @@ CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "masks", "network_inputs", "network_proof",
     "network_reference", "network_shapes", "operations", "packing", "precision", "proof", "reference",
 ]  # fmt: skip
-HEAVY = ["numpy", "h5py", "ml_dtypes", "safetensors", "torch", "tensorflow", "keras", "matplotlib", "yaml", "rich"]
+HEAVY = [
+    "numpy",
+    "h5py",
+    "ml_dtypes",
+    "safetensors",
+    "torch",
+    "tensorflow",
+    "keras",
+    "matplotlib",
+    "pyarrow",
+    "yaml",
+    "rich",
+]
 
 
 def part(module: str) -> str:
