@@ -136,7 +136,7 @@ def _saturation(file: str, name: str, units: list[dict[str, Any]]) -> Picture:
 
     return Picture(
         file, MEASURED, graded(MEASURED, n=units[0]["n"]), f"how often the gates of {name} are shut or open",
-        "A point is a unit: the further right, the more often its gate is nearly shut; the higher, the more often it is "
+        "A point is a unit: the further right, the more often its gate is nearly shut; the higher, the more it is "
         "nearly open. Points near the origin are gates that seldom do either; on the dotted line they do nothing else.",
         ("gate", "mean opening", "part of steps shut", "part of steps open"),
         [(_NAMES[gate], float(np.mean([row[f"mean_{gate}"] for row in units])), *map(float, points.mean(axis=0)))
@@ -175,7 +175,7 @@ def _raster(file: str, name: str, units: list[dict[str, Any]], states: Float64) 
     return Picture(
         file, MEASURED, f"{graded(MEASURED, n=units[0]['n'])} (the map: 1)",
         f"what the units of {name} hold",
-        "On the left c of each unit over the first of your sequences, white is zero; on the right how many steps a unit "
+        "On the left c of each unit over the first of your sequences, white is zero; on the right how long a unit "
         "keeps what it holds, by the geometric mean of its forget gate on all sequences. Slow units keep their colour. "
         "The forget gate alone: what goes round through U may last longer.",
         ("unit", "tau_life by the data", "mean f", "sd of h"),

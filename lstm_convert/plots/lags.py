@@ -131,8 +131,9 @@ def _methods(found: Analysis, whole: str) -> Picture | None:
     return Picture(
         "lag_methods", MEASURED, graded(MEASURED, n=min(counts), most=max(counts)),
         "what single steps matter, by several methods",
-        "Each line adds up to 1 and says which single steps a method finds to matter: where lines lie on each other, "
-        "the methods agree. " + (f"Here {said}: trust neither alone." if said else "Here no two are more than 0.2 apart."),
+        "Each line adds up to 1 and says which single steps a method finds to matter: where lines meet, "
+        "the methods agree. "
+        + (f"Here {said}: trust neither alone." if said else "Here no two are more than 0.2 apart."),
         ("step", *profiles),
         [(step_name(steps[at]), *(float(profile[at]) for profile in profiles.values())) for at in sorted(order)],
         "lags.csv and disagreement.csv", (6.6, 3.8), draw,
@@ -231,8 +232,8 @@ def _rest(found: Analysis) -> Picture | None:
     return Picture(
         "rest_response", AT_REST, graded(AT_REST, point=str(rows[0]["operating_point"])),
         "what an impulse does to the output" + (f" {output}" if several else ""),
-        "The network has come to rest at this constant input; a stem at t-k says how far the output at t moves when "
-        "the input of t-k alone is lifted by a standard deviation. It is exact there, and gates that multiply may differ "
+        "The network has come to rest at this constant input; a stem at t-k says how far the output moves when "
+        "the input of t-k alone is lifted by a standard deviation. Exact there; gates that multiply may differ "
         f"elsewhere. Drawn: {len(shown)} of {len(features)} features"
         + (", of the output that moves most; the table has all." if several else "."),
         ("step", "feature", "dy/dx", "dy/dx · sd(x)"),

@@ -113,6 +113,17 @@ def number(value: Any) -> str:
     return str(value) if isinstance(value, int) else f"{value:.{_DIGITS}g}"
 
 
+def grade_of(basis: str, text: str) -> tuple[str, str]:
+    """Return the grade that is shown before a sentence, and the sentence without it; nothing is no proof.
+
+    Args:
+        basis: the sentence's grade.
+        text: the sentence.
+    """
+    grade, _ = _GRADES[basis]
+    return ("" if text.startswith("no ") else grade), text.removeprefix(f"{grade}: ")
+
+
 def _figure(picture: Picture, png: bytes) -> str:
     image = base64.b64encode(png).decode()
     return "\n".join(
@@ -142,7 +153,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _sentence(basis: str, text: str, tag: str) -> str:
-    return f"<{tag}>{_chip(basis, _GRADES[basis][0])} {_text(text.removeprefix(f'{_GRADES[basis][0]}: '))}</{tag}>"
+    grade, rest = grade_of(basis, text)
+    return f"<{tag}>{_chip(basis, grade) if grade else ''} {_text(rest)}</{tag}>"
 
 
 def _chip(basis: str, text: str) -> str:
