@@ -81,14 +81,18 @@ def _notes(model: Model) -> Iterator[str]:
         yield f"note: {sentence}"
     for sentence in model.assumed:
         yield f"assumed: {sentence}"
-    left_out = model.left_out
-    if model.network is not None:
-        left_out = tuple(entry for entry in left_out if entry.purpose != "weight")
-    if left_out:
+    if left_out := _left_out(model):
         what = "part of no layer" if model.network else "part of no recurrent layer"
         yield f"left out, {what}: {_count(len(left_out), 'array')}"
     for line in _left_out_lines(left_out):
         yield f"  {line}"
+
+
+def _left_out(model: Model) -> tuple[LeftOut, ...]:
+    """Return what is left out of a model: beside its network no weight is."""
+    if model.network is None:
+        return model.left_out
+    return tuple(entry for entry in model.left_out if entry.purpose != "weight")
 
 
 def _left_out_lines(left_out: tuple[LeftOut, ...]) -> Iterator[str]:
@@ -135,7 +139,7 @@ def model_facts(model: Model) -> dict[str, Any]:
         "layers": [_layer_facts(layer) for layer in model.layers],
         "network": networks.facts(model.network) if model.network else None,
         "not_understood": list(model.not_understood),
-        "left_out": [asdict(entry) for entry in model.left_out],
+        "left_out": [asdict(entry) for entry in _left_out(model)],
         "assumed": list(model.assumed),
         "notes": list(model.notes),
     }

@@ -32,6 +32,8 @@ def portion(model: Model, adapter: ModuleType, options: WriteOptions) -> tuple[M
         )
     if model.network is None or model.network.is_stack:
         return layers_alone, options
+    if hasattr(adapter, "reread") and not any(layer.arrays for layer in model.network.layers.values()):
+        return layers_alone, options  # the file does not say who reads whom, and no other layer has anything in it
     return renamed_network(model, model.network, options.rename), replace(options, rename={})
 
 

@@ -164,6 +164,7 @@ def moving_cases() -> list[Case]:
         Case("reshape", layers.Reshape((-1, 3), **F64), [(2, 7, 6)], {"shape": (-1, 3)}),
         Case("permute", layers.Permute((3, 1, 2), **F64), [(2, 7, 5, 3)], {"order": (3, 1, 2)}),
         Case("repeat", layers.RepeatVector(5, **F64), [(2, 3)], {"times": 5}),
+        Case("rescaling", layers.Rescaling(0.375, 0.25, **F64), [(2, 7, 3)], {"scale": 0.375, "offset": 0.25}),
         *(
             Case(kind, make(amounts, **F64), [(2, 7, 3)], {"rank": 1, "amounts": (amounts,), **last})
             for kind, make in [("zero_padding", layers.ZeroPadding1D), ("cropping", layers.Cropping1D)]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def facts(value: Any) -> Any:
 @ENDINGS
 @pytest.mark.parametrize("source", SOURCES)
 def test_what_is_saved_is_loaded_fact_for_fact(tmp_path: Path, source: str, ending: str) -> None:
-    model = load(FIXTURES / source)
+    model = replace(load(FIXTURES / source), network=None)  # which the canonical form has no place for
     save(model, tmp_path / f"a{ending}")
     assert facts(load(tmp_path / f"a{ending}")) == facts(model)
 

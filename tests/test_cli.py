@@ -89,7 +89,9 @@ def test_info_says_what_is_there(command: Command) -> None:
 
 def test_info_as_json_has_its_documented_keys(command: Command) -> None:
     answer = command("info", FIXTURES / "torch-2.13/several.pt", "--json").json
-    assert list(answer) == ["file", "provenance", "layers", "left_out", "assumed", "notes"]
+    assert list(answer) == [
+        "file", "provenance", "layers", "network", "not_understood", "left_out", "assumed", "notes",
+    ]  # fmt: skip
     assert list(answer["provenance"]) == ["framework", "version", "format", "file", "sha256"]
     assert [layer["name"] for layer in answer["layers"]] == ["encoder", "gru", "decoder.l0", "decoder.l1", "cell"]
     assert set(answer["layers"][0]) >= {
@@ -110,7 +112,20 @@ def test_convert_says_what_it_did_and_proves_it(command: Command) -> None:
     assert lines[0] == f"{WEATHER} (keras 1.2.2, Keras HDF5, model or weights) -> weather.pt (PyTorch checkpoint)"
     assert lines[1] == "  lstm_1: nn.LSTM(4, 16, batch_first=True)"
     assert "output[:, -1]" in lines[2]
-    assert lines[-1] == "proof: read back and run in float64 over 7 steps; difference: none, to the last bit"
+    assert (
+        lines[3]
+        == "  dense_1, dense_2: the rest of the model; convert to model.py writes the module that loads all of it"
+    )
+    assert lines[-1] == "proof: read back and run in float64 over 5 steps; difference: none, to the last bit"
+    state = torch.load("weather.pt", weights_only=True)
+    lstm = [f"lstm_1.{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    assert list(state) == [*lstm, "dense_1.weight", "dense_1.bias", "dense_2.weight", "dense_2.bias"]
+
+
+def test_convert_writes_the_recurrent_layers_alone_where_that_is_asked_for(command: Command) -> None:
+    answer = command("convert", WEATHER, "weather.pt", "--lstm-only")
+    assert answer.code == 0
+    assert "left out, part of no recurrent layer: 37 arrays" in answer.out
     state = torch.load("weather.pt", weights_only=True)
     assert list(state) == [f"lstm_1.{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
@@ -118,24 +133,54 @@ def test_convert_says_what_it_did_and_proves_it(command: Command) -> None:
 def test_convert_as_json_has_its_documented_keys(command: Command) -> None:
     answer = command("convert", WEATHER, "weather.safetensors", "--json").json
     assert list(answer) == [
-        "source", "target", "format", "usage", "proof", "provenance", "layers", "left_out", "assumed", "notes",
+        "source", "target", "format", "usage", "proof", "provenance", "layers", "network", "not_understood",
+        "left_out", "assumed", "notes",
     ]  # fmt: skip
     assert (answer["source"], answer["target"]) == (str(WEATHER), "weather.safetensors")
     assert answer["proof"]["max_abs_difference"] <= answer["proof"]["tolerance"]
-    assert (answer["proof"]["layers"], answer["proof"]["steps"]) == (1, 7)
+    assert (answer["proof"]["layers"], answer["proof"]["steps"]) == (3, 5)
 
 
-@pytest.mark.parametrize("arguments", [["info"], ["convert"]], ids=str)
-def test_what_is_left_out_is_listed(command: Command, arguments: list[str]) -> None:
-    target = ["out.pt"] if arguments == ["convert"] else []
+def test_what_is_left_out_is_listed(command: Command) -> None:
     left_out = lstm_convert.load(WEATHER).left_out
-    answer = command(*arguments, WEATHER, *target)
+    answer = command("convert", WEATHER, "out.pt", "--lstm-only")
     weights = [entry for entry in left_out if entry.purpose == "weight"]
     assert "left out, part of no recurrent layer: 37 arrays" in answer.out
     assert [f"  {entry.key} {entry.shape} {entry.dtype}" in answer.out for entry in weights] == [True] * 4
     assert f"  optimizer state: {len(left_out) - 4} arrays" in answer.out
-    listed = command(*arguments, WEATHER, *target, "--json", *(["--force"] if target else [])).json["left_out"]
+    listed = command("convert", WEATHER, "out.pt", "--lstm-only", "--json", "--force").json["left_out"]
     assert [entry["key"] for entry in listed] == [entry.key for entry in left_out]
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["convert"]], ids=str)
+def test_of_a_whole_model_no_weight_is_left_out(command: Command, arguments: list[str]) -> None:
+    target = ["out.pt"] if arguments == ["convert"] else []
+    answer = command(*arguments, WEATHER, *target)
+    assert "left out, part of no layer: 33 arrays\n  optimizer state: 33 arrays" in answer.out
+    listed = command(*arguments, WEATHER, *target, "--json", *(["--force"] if target else [])).json["left_out"]
+    assert {entry["purpose"] for entry in listed} == {"optimizer state"}
+
+
+def test_info_shows_the_whole_network(command: Command) -> None:
+    answer = command("info", WEATHER).out
+    assert "dense_1       dense(activation=tanh), kernel 8x16, bias 8, reads lstm_1\n" in answer
+    assert [call["kind"] for call in command("info", WEATHER, "--json").json["network"]["calls"]] == [
+        "recurrent", "dense", "dense",
+    ]  # fmt: skip
+
+
+def test_what_is_not_ported_is_named_at_once_and_the_recurrent_layers_alone_are(command: Command) -> None:
+    source = FIXTURES / "models/keras-3.15.1/refused_layers.keras"
+    refused = command("convert", source, "model.py")
+    assert refused.code == 2
+    assert [line for line in refused.err.splitlines() if "is not a layer that is ported" in line] == [
+        f"  {name} is not a layer that is ported"
+        for name in ("separable: SeparableConv1D", "heads: MultiHeadAttention", "attention: Attention")
+    ]
+    assert not Path("model.py").exists()
+    assert "--lstm-only" in refused.err
+    assert "attention: Attention" in command("info", source).out
+    assert command("convert", source, "model.py", "--lstm-only").code == 0
 
 
 def test_what_is_assumed_is_said(command: Command) -> None:
@@ -218,7 +263,7 @@ def test_rename_gives_layers_and_prefixes_new_paths(
     command: Command, source: str, renames: list[str], paths: set[str]
 ) -> None:
     options = [part for rename in renames for part in ("--rename", rename)]
-    assert command("convert", FIXTURES / source, "out.pt", *options).code == 0
+    assert command("convert", FIXTURES / source, "out.pt", "--lstm-only", *options).code == 0
     assert {key.rpartition(".")[0] for key in torch.load("out.pt", weights_only=True)} == paths
 
 

@@ -77,7 +77,7 @@ def assert_keras_computes(case: Case, source: Model, result: keras.Model) -> Non
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
 def test_a_keras_file_computes_the_same_in_torch(case: Case, file: Path, ending: str, tmp_path: Path) -> None:
     target = tmp_path / f"weights{ending}"
-    lstm_convert.convert(file, target)
+    lstm_convert.convert(file, target, lstm_only=True)
     for recorded, modules in in_torch(case, state_of(target)):
         assert_recorded(run_torch(modules, recorded), recorded)
 
@@ -97,7 +97,7 @@ def test_a_torch_file_computes_the_same_in_keras(case: Case, file: Path, tmp_pat
 
 @pytest.mark.parametrize("case", KERAS_CASES, ids=str)
 def test_a_keras_file_of_any_age_computes_the_same_in_keras_3(case: Case, tmp_path: Path) -> None:
-    done = lstm_convert.convert(case.whole_files[0], tmp_path / "model.keras")
+    done = lstm_convert.convert(case.whole_files[0], tmp_path / "model.keras", lstm_only=True)
     assert_keras_computes(case, done.source, keras.models.load_model(done.target))
 
 
@@ -247,7 +247,7 @@ def test_stack_leaves_layers_of_different_sizes_apart(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("case", [case for case in KERAS_CASES if case.name == "bidirectional"], ids=str)
 def test_a_bidirectional_s_last_output_is_the_last_two_states_joined(case: Case, tmp_path: Path) -> None:
-    done = lstm_convert.convert(case.whole_files[0], tmp_path / "weights.pt")
+    done = lstm_convert.convert(case.whole_files[0], tmp_path / "weights.pt", lstm_only=True)
     assert any("torch.cat([h_n[-2], h_n[-1]], -1)" in line for line in done.usage)
     recorded = case.layers[-1]
     module = modules_of(state_of(done.target))[recorded.path]

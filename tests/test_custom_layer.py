@@ -331,7 +331,7 @@ def test_a_wrong_row_is_noticed(wrong: dict[str, Any], tmp_path: Path, monkeypat
     """Keras runs the layer with the right row's arrays alone: a row that is wrong in one thing computes otherwise."""
     row: Layout = replace(KERAS_EXTENDED, **wrong)
     layer = layer_of("everything", "every step")
-    for module in ("extended", "layers", "writing"):
+    for module in ("extended", "functional", "layers", "writing"):
         monkeypatch.setattr(f"lstm_convert.frameworks.keras.{module}.KERAS_EXTENDED", row)
     with pytest.raises((AssertionError, Unsupported, ValueError)):
         assert_computes(opened(save(layer, tmp_path / "x.keras")), layer)

@@ -407,8 +407,14 @@ BY_BACKEND = [MODELS / f"keras-1.2.2/{name}.h5" for name in ("conv1d_lstm", "con
 def test_keras_1_on_tensorflow_is_known_by_the_names_of_its_weights(path: Path) -> None:
     with opened(path) as contents:
         attributes = {
-            place: values
-            | ({"weight_names": [f"{name}:0" for name in values["weight_names"]]} if "weight_names" in values else {})
+            place: {
+                **values,
+                **(
+                    {"weight_names": [f"{name}:0" for name in values["weight_names"]]}
+                    if "weight_names" in values
+                    else {}
+                ),
+            }
             for place, values in contents.attributes.items()
         }
         arrays = {f"{key}:0": stored for key, stored in contents.arrays.items()}

@@ -66,8 +66,15 @@ def test_take_is_an_index_along_its_axis(axis: int, index: int) -> None:
     np.testing.assert_array_equal(found, x[:, index] if axis == 1 else x[..., index])
 
 
+@pytest.mark.parametrize("axis", [1, -1])
+def test_flip_is_an_axis_turned_around(axis: int) -> None:
+    x = random(2, 7, 3)
+    (found,) = run_network(one_layer(Layer("it", "flip", {"axis": axis}), (7, 3)), [x])
+    np.testing.assert_array_equal(found, x[:, ::-1] if axis == 1 else x[..., ::-1])
+
+
 def test_every_kind_is_compared() -> None:
-    assert {case.kind for case in CASES} | {"embedding", "masking", "take", "recurrent"} == set(KINDS)
+    assert {case.kind for case in CASES} | {"embedding", "flip", "masking", "take", "recurrent"} == set(KINDS)
 
 
 PER_STEP = [case for case in CASES if case.kind not in ("merge", "prelu", "dropout", "activation", "relu")][::3]

@@ -82,8 +82,7 @@ def test_the_reference_computes_what_the_framework_recorded(case: Case, file: Pa
         assert_recorded(run_reference(layers, recorded, as_stated=as_stated), recorded)
 
 
-@pytest.mark.parametrize("folder", ["tf-2.15", "keras-3.15.1"])
-@pytest.mark.parametrize("ending", [".h5", ".keras"])
+@pytest.mark.parametrize(("folder", "ending"), [("tf-2.15", ".h5"), ("keras-3.15.1", ".keras")])
 def test_every_option_of_a_gru_is_read(folder: str, ending: str) -> None:
     model = lstm_convert.load(FIXTURES / "models" / folder / f"gru_options{ending}")
     with np.load(FIXTURES / "models" / folder / "gru_options.expected.npz") as expected:

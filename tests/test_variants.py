@@ -104,7 +104,7 @@ def exact(case: Case, model: Model, target: Path, table: Mapping[str, str]) -> M
     refused = {name for name, reasons in wanted.items() if reasons}
     if refused:
         with pytest.raises(Unsupported) as refusal:
-            lstm_convert.save(model, target)
+            lstm_convert.save(model, target, lstm_only=True)
         details = refusal.value.details
         assert {re.split(r" \(|: ", detail)[0] for detail in details} == refused
         for name in refused:
@@ -130,7 +130,7 @@ def test_keras_3_computes_what_was_recorded_or_it_is_refused(reading: Reading, t
     held = exact(reading.case, model, tmp_path / "model.keras", BY_KERAS)
     if not held.layers:
         return
-    lstm_convert.save(held, tmp_path / "model.keras")
+    lstm_convert.save(held, tmp_path / "model.keras", lstm_only=True)
     written = keras.models.load_model(tmp_path / "model.keras")
     for layer in held.layers:
         wanted = recorded[layer.path]
@@ -147,7 +147,7 @@ def test_torch_computes_what_was_recorded_or_it_is_refused(reading: Reading, tmp
     held = exact(reading.case, model, tmp_path / "weights.pt", BY_TORCH)
     if not held.layers:
         return
-    lstm_convert.save(held, tmp_path / "weights.pt")
+    lstm_convert.save(held, tmp_path / "weights.pt", lstm_only=True)
     modules = modules_of(torch.load(tmp_path / "weights.pt", weights_only=True))
     assert set(modules) == {layer.path for layer in held.layers}
     for path, module in modules.items():
@@ -468,9 +468,9 @@ def test_a_silent_failure_of_others_is_none_of_ours(name: str, tmp_path: Path) -
     assert missed(mistake(layer), recorded) > VISIBLE
     if refusal:
         with pytest.raises(Unsupported, match=refusal):
-            lstm_convert.save(model, tmp_path / "weights.pt")
+            lstm_convert.save(model, tmp_path / "weights.pt", lstm_only=True)
     else:
-        lstm_convert.convert(case.whole_files[0], tmp_path / "weights.pt")
+        lstm_convert.convert(case.whole_files[0], tmp_path / "weights.pt", lstm_only=True)
         module = modules_of(torch.load(tmp_path / "weights.pt", weights_only=True))[recorded.path]
         assert_recorded(run_torch([module], recorded), recorded)
     lstm_convert.save(Model((layer,)), tmp_path / "model.keras")
@@ -484,18 +484,18 @@ def test_a5_masks_lost_033(folder: str, tmp_path: Path) -> None:
     model, recorded = lstm_convert.load(case.whole_files[0]), case.layers[0]
     assert missed(model.layers[0], replace(recorded, mask=None)) > VISIBLE
     with pytest.raises(Unsupported, match=r"nn\.LSTM knows no masks; --allow mask if your own module does it"):
-        lstm_convert.save(model, tmp_path / "weights.pt")
-    lstm_convert.save(model, tmp_path / "model.keras")
+        lstm_convert.save(model, tmp_path / "weights.pt", lstm_only=True)
+    lstm_convert.save(model, tmp_path / "model.keras", lstm_only=True)
     written = keras.models.load_model(tmp_path / "model.keras")
     assert_recorded(run_keras([written.get_layer(keras_name(recorded.path))], recorded), recorded)
     assert any("its mask came from" in line for line in lstm_convert.convert(
-        case.whole_files[0], tmp_path / "said.keras").usage)  # fmt: skip
+        case.whole_files[0], tmp_path / "said.keras", lstm_only=True).usage)  # fmt: skip
 
 
 @pytest.mark.parametrize("case", [case for case in PLAIN if case.name == "bidirectional" and case.keras], ids=str)
 def test_a5_the_wrong_end_of_a_bidirectional_lstm_055(case: Case, tmp_path: Path) -> None:
     recorded = next(layer for layer in case.layers if layer.last_only)
-    done = lstm_convert.convert(case.whole_files[0], tmp_path / "weights.pt")
+    done = lstm_convert.convert(case.whole_files[0], tmp_path / "weights.pt", lstm_only=True)
     module = modules_of(torch.load(done.target, weights_only=True))[recorded.path]
     with torch.no_grad():
         output, (h, _) = module(torch.from_numpy(recorded.x))

@@ -32,9 +32,9 @@ from lstm_convert.table import KERAS_2, KERAS_EXTENDED, counterpart
 
 _LAYERS = {
     "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Attention", "Average", "AveragePooling1D",
-    "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Conv2D", "Cropping1D",
-    "Cropping2D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "Functional", "GRU", "GRUCell",
-    "GaussianDropout", "GaussianNoise", "GetItem", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Conv2D", "Conv3D",
+    "Cropping1D", "Cropping2D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "Functional", "GRU",
+    "GRUCell", "GaussianDropout", "GaussianNoise", "GetItem", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
     "GlobalMaxPooling1D", "GlobalMaxPooling2D", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU",
     "Masking", "Maximum", "MaxPooling1D", "MaxPooling2D", "Minimum", "Model", "Multiply", "PReLU", "Permute", "RNN",
     "ReLU", "RepeatVector", "Rescaling", "Reshape", "Sequential", "SimpleRNN", "SimpleRNNCell", "Softmax",
@@ -46,6 +46,10 @@ _NO_LAYERS = {
     "L2", "LecunNormal", "LecunUniform", "MaxNorm", "NonNeg", "Ones", "Orthogonal", "OrthogonalInitializer", "Policy",
     "RandomNormal", "RandomUniform", "TruncatedNormal", "UnitNorm", "VarianceScaling", "Zeros", "__keras_tensor__",
     "__tuple__",
+}  # fmt: skip
+# What Keras 3 computes masks with, and one step or the steps turned around: functions of arrays alone.
+_OPERATIONS = {
+    "Any", "ExpandDims", "Flip", "LogicalAnd", "LogicalOr", "NotEqual", "OnesLike", "Take", "ZerosLike",
 }  # fmt: skip
 _CONFIGS = ("config.json", "model_config")
 # First weights that cost nothing and that every numbers' type has, as the real ones follow.
@@ -210,7 +214,7 @@ def strange_classes(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         if "class_name" in value:
             module = str(value.get("module") or "keras").partition(".")[0]
-            known = str(value["class_name"]) in _LAYERS | _NO_LAYERS and module in ("keras", "tf_keras")
+            known = str(value["class_name"]) in _LAYERS | _NO_LAYERS | _OPERATIONS and module in ("keras", "tf_keras")
             ours = (value["class_name"], value.get("registered_name")) == (extended.CLASS_NAME, EXTENDED)
             if not known and not ours:
                 yield str(value["class_name"])

@@ -9,6 +9,7 @@ numbers the calls of a layer, those of a nested model from 1 on where its own ma
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lstm_convert.errors import InvalidFile
@@ -106,6 +107,7 @@ class _Builder:
         self.problems: list[str] = []
         self._inputs = len(list(inputs_of_model(root)))
         self._recurrent = {id(spec.node) for spec in recurrent_layers(root)}
+        self._graphs: dict[int, _Graph] = {}  # of each model, however often it is called
 
     def expand(self, model: Node, arguments: Sequence[Value], wrapper: Node | None, count: int) -> list[Value]:
         """Add the calls of a model's layers for one call of it, and return its outputs."""
@@ -139,11 +141,11 @@ class _Builder:
         return made
 
     def _expand_graph(self, model: Node, arguments: Sequence[Value], wrapper: Node | None) -> list[Value]:
-        graph = _Graph(model)
+        graph = self._graphs.get(id(model)) or self._graphs.setdefault(id(model), _Graph(model))
         made: dict[_Key, list[Value]] = {}
         for place, name in enumerate(graph.input_names):
             made[name, 0] = [arguments[place]]
-        for key in graph.order():
+        for key in graph.order:
             if key not in made:
                 node, inbound = model.child(key[0]), graph.calls[key]
                 reads = [self._value(model, graph, made, tensor) for tensor in inbound.reads]
@@ -230,6 +232,7 @@ class _Graph:
             )
         return key
 
+    @cached_property
     def order(self) -> list[_Key]:
         """Return the calls that the outputs need, each after those it reads, else in the order of the layers."""
         needed = set(self._after_their_feeds(map(self.key, self.outputs)))

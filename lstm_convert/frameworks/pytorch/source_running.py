@@ -96,7 +96,7 @@ def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, s
             f"PyTorch or safetensors is not installed ({error})", next_step="pip install torch safetensors"
         ) from error
     written = read(contents, ReadOptions())  # as it was written: what `load` adds stands in no source code
-    module = module_of(replace(written, network=None))
+    module = module_of(written)
     found, rebuilt = contents.document(_SOURCE), ""
     if found is None:
         rebuilt = "the file holds the weights of source code, which is written anew for them"

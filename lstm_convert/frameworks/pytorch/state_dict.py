@@ -213,7 +213,13 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
             last = "torch.cat([h_n[-2], h_n[-1]], -1)" if module[-1].backward else "output[:, -1]"
             lines.append(f"{name}the source returns the last step alone: {last}")
         lines += [f"{name}{left}" for layer in module for left in _left_to_the_user(layer)]
-    return lines
+    return lines + _whole_module(model.network) if model.network and not options.lstm_only else lines
+
+
+def _whole_module(network: Network) -> list[str]:
+    """Return what is said of the rest of a network: which modules it has, and who writes the module of it all."""
+    others = [path for name, path in network_paths(network).items() if network.layers[name].arrays]
+    return [f"{', '.join(others)}: the rest of the model; convert to model.py writes the module that loads all of it"]
 
 
 def _left_to_the_user(layer: Recurrent) -> Iterator[str]:
