@@ -89,7 +89,11 @@ def lstms(layers: Sequence[Recurrent]) -> tuple[LSTM, ...]:
     found = [layer for layer in layers if isinstance(layer, LSTM)]
     other = [f"{layer.name}: a {layer.forward.kind}" for layer in layers if not isinstance(layer, LSTM)]
     if other:
-        raise Unsupported("only LSTMs can be analyzed", other)
+        raise Unsupported(
+            "only LSTMs can be analyzed: the gates of other kinds mean something else",
+            other,
+            "`lstm-convert info FILE --gates` shows their weights.",
+        )
     return tuple(found)
 
 

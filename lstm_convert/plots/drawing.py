@@ -67,6 +67,8 @@ def drawn(picture: Picture) -> dict[str, bytes]:
         picture.draw(figure)
         width = int(picture.size[0] * _TITLE_WIDTH)
         figure.suptitle(textwrap.fill(picture.full_title, width), x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, and not again for each file
         return {ending: _saved(figure, ending) for ending in ("png", "svg")}
 
 
