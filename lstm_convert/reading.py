@@ -55,6 +55,7 @@ class Normalization:
         stayed: why a layer was left as it was, a line a layer.
         difference: by how much the outputs differ, as a part of their size, in float64.
         undone: whether the model was brought back.
+        readers_left_out: whether the source has layers that read the moved units, and the target does not.
     """
 
     target: Path
@@ -63,6 +64,7 @@ class Normalization:
     stayed: tuple[str, ...]
     difference: float
     undone: bool
+    readers_left_out: bool
 
 
 def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
@@ -205,7 +207,8 @@ def normalize_file(
         with naming(moves), replacing(moves, moves.suffix) as temporary:
             arrays: dict[str, Any] = dict(found.arrays())
             np.savez(temporary, **arrays)
-    return Normalization(target, moves, _counts(found), found.stayed, difference, undo)
+    alone = model.network is not None and load(target).network is None
+    return Normalization(target, moves, _counts(found), found.stayed, difference, undo, alone)
 
 
 def moves_beside(path: Path) -> Path:

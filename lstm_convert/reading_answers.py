@@ -120,6 +120,8 @@ def of_normalization(source: str, done: Normalization) -> Iterator[str]:
     for reason in done.stayed:
         yield f"  left as it was: {reason}"
     yield f"run in float64, units put back: outputs differ by at most {done.difference:.1e} of their size"
+    if done.readers_left_out and not done.undone:
+        yield f"{done.target} has the recurrent layers alone: what reads them elsewhere still expects the old order"
     if not done.undone:
         yield f"{done.moves} says how they were moved: lstm-convert normalize {done.target} ORIGINAL --undo"
 

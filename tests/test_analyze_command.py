@@ -465,3 +465,11 @@ def test_normalize_replaces_nothing_without_force(command: Command) -> None:
     assert not Path("normal.npz").exists()
     assert command("normalize", WEATHER, "normal.npz", "--force")[0] == 0
     assert command("normalize", "normal.npz", "normal.npz", "--force")[0] == 2
+
+
+@pytest.mark.parametrize(("target", "alone"), [("normal.npz", True), ("normal.keras", False)])
+def test_normalize_says_where_what_reads_the_units_did_not_move_with_them(
+    command: Command, target: str, *, alone: bool
+) -> None:
+    _, out, _ = command("normalize", WEATHER, target)
+    assert ("has the recurrent layers alone" in out) == alone

@@ -29,8 +29,7 @@ p { margin: .6rem 0; }
 .headline { margin: 1.25rem 0; padding: 1rem 1.25rem; border-left: 5px solid #0072b2; background: #f2f7fb;
             font-size: 1.15rem; overflow-wrap: anywhere; }
 .quiet { color: #555; }
-.grade { display: inline-block; padding: 0 .45em; border-radius: .25em; font-size: .75rem; font-weight: 600;
-         white-space: nowrap; }
+.grade { display: inline-block; padding: 0 .45em; border-radius: .25em; font-size: .75rem; font-weight: 600; }
 .proven { background: #d9efe6; color: #00513a; }
 .at_rest { background: #fbe5d6; color: #7a3600; }
 .measured { background: #dcecf7; color: #00486f; }
