@@ -19,7 +19,10 @@ from lstm_convert.analysis.traces import last_output, trace
 from lstm_convert.canonical import LSTM, Array, Model
 from lstm_convert.conversion import load, save
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported, naming
+from lstm_convert.formats import for_writing
+from lstm_convert.frameworks import WriteOptions
 from lstm_convert.placing import check_free, replacing
+from lstm_convert.portion import portion
 from lstm_convert.report import folder
 from lstm_convert.sequences import read_data
 
@@ -207,7 +210,9 @@ def normalize_file(
         with naming(moves), replacing(moves, moves.suffix) as temporary:
             arrays: dict[str, Any] = dict(found.arrays())
             np.savez(temporary, **arrays)
-    alone = model.network is not None and load(target).network is None
+    entry, extension = for_writing(target)
+    written, _ = portion(model, entry.adapter, WriteOptions(extension))
+    alone = model.network is not None and not model.network.is_stack and written.network is None
     return Normalization(target, moves, _counts(found), found.stayed, difference, undo, alone)
 
 

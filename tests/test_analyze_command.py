@@ -467,7 +467,9 @@ def test_normalize_replaces_nothing_without_force(command: Command) -> None:
     assert command("normalize", "normal.npz", "normal.npz", "--force")[0] == 2
 
 
-@pytest.mark.parametrize(("target", "alone"), [("normal.npz", True), ("normal.keras", False)])
+@pytest.mark.parametrize(
+    ("target", "alone"), [("normal.npz", True), ("normal.keras", False), ("normal.safetensors", False)]
+)
 def test_normalize_says_where_what_reads_the_units_did_not_move_with_them(
     command: Command, target: str, *, alone: bool
 ) -> None:

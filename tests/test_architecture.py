@@ -71,7 +71,10 @@ MAY_IMPORT = {
     "analysis": ["activations", "analysis", "canonical", "errors"],
     "plots": ["analysis", "canonical", "errors", "plots"],
     "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
-    "reading": ["analysis", "canonical", "conversion", "errors", "placing", "report", "sequences", PACKAGE],
+    "reading": [
+        "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
+        "sequences", PACKAGE,
+    ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "networks": ["canonical"],
     "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],

@@ -115,7 +115,7 @@ def stack_of(model: Model, layer: str | None = None) -> Stack:
             raise Unsupported(
                 f"the model has {len(last)} recurrent layers that no other follows",
                 last,
-                "choose the layer whose output is to be analyzed",
+                "choose the layer whose output is to be analyzed (--layer)",
             )
         layer = last[0]
     chain = [model[layer]]
