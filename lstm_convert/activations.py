@@ -44,6 +44,28 @@ def function(activation: Activation) -> Callable[[Float64], Float64]:
     return lambda x: known(x, **activation.parameters)
 
 
+def derivative(activation: Activation) -> Callable[[Float64, Float64], Float64]:
+    """Return an activation's derivative, as a function of what the activation was given and of what it made of it.
+
+    Where a function has a corner, the derivative is that of the side torch's autograd takes.
+
+    Args:
+        activation: the name and its numbers.
+
+    Raises:
+        Unsupported: no such activation is known, or one unit's value depends on the others'.
+    """
+    function(activation)
+    known = DERIVATIVES.get(activation.name)
+    if known is None:
+        alone = ", ".join(DERIVATIVES)
+        raise Unsupported(
+            f"activation {activation} has no derivative of its own for each unit",
+            ["it makes each unit's value of all units' together", f"known are {alone}"],
+        )
+    return lambda x, y: known(x, y, **activation.parameters)
+
+
 def computable(activation: Activation) -> bool:
     """Return whether `function` knows an activation."""
     numbers = NUMBERS.get(activation.name, {})
@@ -172,4 +194,48 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     "sparsemax": _sparsemax,
+}
+
+
+def _gelu_derivative(x: Float64) -> Float64:
+    return np.asarray(0.5 * (1.0 + _erf(x / np.sqrt(2.0))) + x * np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi))
+
+
+def _mish_derivative(x: Float64) -> Float64:
+    t = np.tanh(_softplus(x))
+    return np.asarray(t + x * (1.0 - t**2) * _sigmoid(x))
+
+
+def _within(x: Float64, low: float, high: float, slope: Float64 | float = 1.0) -> Float64:
+    return np.where((x > low) & (x < high), slope, 0.0)
+
+
+# Of x, which an activation was given, and y, which it made of it: with y at hand most need no second exponential.
+DERIVATIVES: Mapping[str, Callable[..., Any]] = {
+    "sigmoid": lambda _, y: y * (1.0 - y),
+    "tanh": lambda _, y: 1.0 - y * y,
+    "hard_sigmoid": lambda x, _, slope, offset: _within(slope * x + offset, 0.0, 1.0, slope),
+    "linear": lambda x, _: np.ones_like(x),
+    "relu": lambda x, _: np.where(x > 0, 1.0, 0.0),
+    "relu6": lambda x, _: _within(x, 0.0, 6.0),
+    "leaky_relu": lambda x, _, slope: np.where(x > 0, 1.0, slope),
+    "elu": lambda x, y, alpha: np.where(x > 0, 1.0, y + alpha),
+    "celu": lambda x, _, alpha: np.where(x > 0, 1.0, np.exp(np.minimum(x, 0.0) / alpha)),
+    "selu": lambda x, y, alpha, scale: np.where(x > 0, scale, y + scale * alpha),
+    "gelu": lambda x, _: _gelu_derivative(x),
+    "silu": lambda x, y: _sigmoid(x) * (1.0 + x - y),
+    "hard_silu": lambda x, _: _within(x, -3.0, 3.0, x / 3.0 + 0.5) + np.heaviside(x - 3.0, 1.0),
+    "mish": lambda x, _: _mish_derivative(x),
+    "exponential": lambda _, y: y,
+    "softplus": lambda x, _: _sigmoid(x),
+    "softsign": lambda x, _: 1.0 / (1.0 + np.abs(x)) ** 2,
+    "squareplus": lambda x, _, b: 0.5 + 0.5 * x / np.sqrt(x**2 + b),
+    "sparse_plus": lambda x, _: np.clip(0.5 * (x + 1.0), 0.0, 1.0),
+    "sparse_sigmoid": lambda x, _: _within(x, -1.0, 1.0, 0.5),
+    "log_sigmoid": lambda x, _: _sigmoid(-x),
+    "hard_tanh": lambda x, _: _within(x, -1.0, 1.0),
+    "tanh_shrink": lambda x, _: np.tanh(x) ** 2,
+    "hard_shrink": lambda x, _, threshold: np.where(np.abs(x) > threshold, 1.0, 0.0),
+    "soft_shrink": lambda x, _, threshold: np.where(np.abs(x) > threshold, 1.0, 0.0),
+    "threshold": lambda x, _, threshold, value: np.where(x > threshold, 1.0, 0.0 * value),
 }

@@ -1,23 +1,14 @@
 """The command line: the one place that prints, and that exits."""
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from lstm_convert import __version__
-
-if TYPE_CHECKING:
-    from lstm_convert.verification import Verification
-
-DIFFERS = 1
-COULD_NOT = 2
-INTERRUPTED = 130
+from lstm_convert import __version__, cli_reading, options, terminal
+from lstm_convert.options import COULD_NOT, DIFFERS, INTERRUPTED
 
 
 def main() -> None:
@@ -48,37 +39,6 @@ def _report(error: Exception) -> None:
     click.echo("This is a mistake of lstm-convert. LSTM_CONVERT_DEBUG=1 shows where; please report it.", err=True)
 
 
-def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option(
-            "--recurrent-activation",
-            metavar="NAME",
-            help="The gates' activation, where a weights-only file does not say it: sigmoid or hard_sigmoid.",
-        ),
-        click.option(
-            "--config",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="The architecture of a weights-only file: model.to_json() or to_yaml().",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _source_options(command: Callable[..., None]) -> Callable[..., None]:
-    return click.argument("source", type=click.Path(path_type=Path))(_reading_options(command))
-
-
-_graph_option = click.option(
-    "--graph",
-    metavar="NAMES",
-    help="The order in which a PyTorch state dict's modules are called: emb,rnn,last,head. Between them: "
-    "relu, tanh, sigmoid, softmax, last, mean, flatten …",
-)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lstm-convert")
 def _commands() -> None:
@@ -86,27 +46,36 @@ def _commands() -> None:
 
 
 @_commands.command()
-@_source_options
-@_graph_option
-@_json_option
+@options.source_options
+@options.graph_option
+@click.option("--gates", is_flag=True, help="Show what each gate's weights are: sizes, norms, openings, dead units.")
+@options.json_option
 def info(
-    source: Path, config: Path | None, recurrent_activation: str | None, graph: str | None, *, as_json: bool
+    source: Path,
+    config: Path | None,
+    recurrent_activation: str | None,
+    graph: str | None,
+    *,
+    gates: bool,
+    as_json: bool,
 ) -> None:
     """Show the LSTM layers of a file: sizes, activations, and where each array came from."""
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import load  # noqa: PLC0415
 
     model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
-    if as_json:
-        _print_json({"file": str(source), **answers.model_facts(model)})
+    if gates:
+        cli_reading.gates(source, model, as_json=as_json)
+    elif as_json:
+        terminal.print_json({"file": str(source), **answers.model_facts(model)})
     else:
-        _print_lines(answers.of_model(source, model))
+        terminal.print_lines(answers.of_model(source, model))
 
 
 @_commands.command()
-@_source_options
+@options.source_options
 @click.argument("target", type=click.Path(path_type=Path))
-@_graph_option
+@options.graph_option
 @click.option("--stack", is_flag=True, help="Join consecutive layers of one size into one multi-layer nn.LSTM.")
 @click.option(
     "--rename", multiple=True, metavar="OLD=NEW", help="Write a layer, or a prefix of paths, under a new path."
@@ -124,7 +93,7 @@ def info(
 @click.option("--lstm-only", is_flag=True, help="Write the recurrent layers alone, not the whole model.")
 @click.option("--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again.")
 @click.option("--force", is_flag=True, help="Replace the target if it exists.")
-@_json_option
+@options.json_option
 def convert(  # noqa: PLR0913 (an option of a command is a parameter of its function)
     source: Path,
     target: Path,
@@ -167,21 +136,17 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     if proof:
         proofs.write(done.source, proofs.beside(target), dtype=dtype, force=force)
     if as_json:
-        _print_json(answers.conversion_facts(source, done))
+        terminal.print_json(answers.conversion_facts(source, done))
     else:
-        _print_lines(answers.of_conversion(source, done))
+        terminal.print_lines(answers.of_conversion(source, done))
 
 
 @_commands.command()
-@_source_options
+@options.source_options
 @click.argument("other", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="FILE", help="Your own sequences: .npy, (batch, time, features)."
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sequences and initial states."
-)
-@_json_option
+@options.data_option
+@options.seed_option
+@options.json_option
 def verify(
     source: Path,
     other: Path | None,
@@ -201,9 +166,9 @@ def verify(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes about the machine are no answer
     found = run(source, other, data=data, seed=seed, config=config, recurrent_activation=recurrent_activation)
     if as_json:
-        _print_json(found.facts())
+        terminal.print_json(found.facts())
     else:
-        _print_verification(found)
+        terminal.print_verification(found)
     if not found.same:
         sys.exit(DIFFERS)
 
@@ -211,8 +176,8 @@ def verify(
 @_commands.command()
 @click.argument("right", metavar="A", type=click.Path(path_type=Path))
 @click.argument("other", metavar="B", type=click.Path(path_type=Path))
-@_reading_options
-@_json_option
+@options.reading_options
+@options.json_option
 def diagnose(right: Path, other: Path, config: Path | None, recurrent_activation: str | None, *, as_json: bool) -> None:
     """Name the mistake that makes B another network than A, which is right. Exit 0: the same, 1: they differ."""
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
@@ -220,16 +185,20 @@ def diagnose(right: Path, other: Path, config: Path | None, recurrent_activation
 
     found = run(right, other, config=config, recurrent_activation=recurrent_activation)
     if as_json:
-        _print_json(asdict(found))
+        terminal.print_json(asdict(found))
     else:
-        _print_lines(answers.of_diagnosis(found))
+        terminal.print_lines(answers.of_diagnosis(found))
     if not found.same:
         sys.exit(DIFFERS)
 
 
+for _command in cli_reading.COMMANDS:
+    _commands.add_command(_command)
+
+
 @_commands.command()
 @click.option("--matrix", is_flag=True, help="Show what becomes of each variant of an LSTM in each kind of file.")
-@_json_option
+@options.json_option
 def formats(*, matrix: bool, as_json: bool) -> None:
     """Show what is read and written, and with which versions that is checked."""
     if matrix:
@@ -244,9 +213,9 @@ def formats(*, matrix: bool, as_json: bool) -> None:
 
         rows = kinds.support()
     if as_json:
-        _print_json(rows)
+        terminal.print_json(rows)
         return
-    _print_table(list(rows[0]), [list(row.values()) for row in rows])
+    terminal.print_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def _pair(entry: str) -> tuple[str, str]:
@@ -254,32 +223,3 @@ def _pair(entry: str) -> tuple[str, str]:
     if not equals or not old:
         raise click.BadParameter(f"expected OLD=NEW, found {entry!r}", param_hint="--rename")
     return old, new
-
-
-def _print_json(answer: Any) -> None:
-    click.echo(json.dumps(answer, indent=2))
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
-def _print_table(header: list[str], rows: list[list[str]]) -> None:
-    from rich import box  # noqa: PLC0415 (only tables need it)
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
-
-
-def _print_verification(found: "Verification") -> None:
-    _print_table(*found.table())
-    for line in (*found.differences, *found.notes):
-        click.echo(line)
-    click.echo(found.tolerance_rule)
-    error = found.max_abs_error
-    click.echo(found.verdict + ("" if error is None else f", largest difference {error:.1e}"))

@@ -88,7 +88,7 @@ def replacing(path: Path, extension: str, beside: str = "") -> Iterator[Path]:
         for made, final in zip(written(temporary, beside), written(path, beside), strict=True):
             with made.open("rb+") as file:
                 os.fsync(file.fileno())
-            made.chmod(0o666 & ~_umask())
+            made.chmod(0o666 & ~umask())
             made.replace(final)
     except OSError as error:
         raise InvalidFile(
@@ -108,7 +108,8 @@ def _says(path: Path, text: str) -> bool:
         return False
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return what a new file of this process may not be opened for."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

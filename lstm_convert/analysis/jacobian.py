@@ -1,0 +1,268 @@
+"""The lag Jacobian: how an output answers to every earlier input, exactly, all lags in one backward sweep.
+
+The sweep carries the gradients of the full state, c and h, and never builds a matrix of the state's size. Of one step,
+with lc and lh the gradients of c and h after it and `'` for derivatives:
+
+    dz_o = lh output(c) o'
+    a    = lc + lh o output'(c)                 what c after the step has
+    dz_i, dz_f, dz_g = a g i',  a c_before f',  a i g'
+    dx = dz W      lh = dz U      lc = a f
+
+Peepholes, projections, clips and coupled gates change these as their equations in `canonical` say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.activations import derivative
+from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.traces import CellTrace, LayerTrace, StackTrace, States, trace
+from lstm_convert.canonical import LSTM
+
+Float64 = NDArray[np.float64]
+
+# The gradient of what is put out at each step, (outputs, batch, width), or None where it is zero.
+Gradients = Sequence[Float64 | None]
+
+
+@dataclass(frozen=True, eq=False)
+class LagJacobian:
+    """The derivatives of outputs by inputs.
+
+    Args:
+        values: (batch, outputs, time, inputs), steps in the order of the sequence.
+        offsets: of each step, its time less the output's: 0 the same step, negative the past, positive the future.
+    """
+
+    values: Float64
+    offsets: NDArray[np.intp]
+
+    @property
+    def lags(self) -> NDArray[np.intp]:
+        """The lag of each step: k for x[t-k]."""
+        return -self.offsets
+
+    def at_lag(self, lag: int) -> Float64:
+        """Return the derivatives by the inputs of one lag, (batch, outputs, inputs).
+
+        Args:
+            lag: the lag; negative for the future.
+        """
+        (place,) = np.flatnonzero(self.offsets == -lag)
+        return self.values[:, :, place]
+
+
+def lag_jacobian(
+    stack: Stack,
+    x: NDArray[Any],
+    readout: Readout | None = None,
+    *,
+    at: int = -1,
+    mask: NDArray[Any] | None = None,
+    states: States | None = None,
+    cell_path: bool = False,
+) -> LagJacobian:
+    """Return how the outputs of some sequences answer to each of their inputs.
+
+    Args:
+        stack: the layers.
+        x: (batch, time, inputs).
+        readout: what the outputs are; the last layer's output itself where None.
+        at: the step that is read, of a stack that returns every step.
+        mask: which steps count, (batch, time); all where None.
+        states: c and h that each cell starts from; zeros where None.
+        cell_path: only what travels from step to step inside c, never through h and U; see `swept`.
+
+    Raises:
+        Unsupported: an activation makes each unit's value of all units'.
+    """
+    return swept(trace(stack, x, mask=mask, states=states), readout, at=at, cell_path=cell_path)
+
+
+def swept(traced: StackTrace, readout: Readout | None = None, *, at: int = -1, cell_path: bool = False) -> LagJacobian:
+    """Return the lag Jacobian of sequences that were traced.
+
+    The cell path is what an input writes into c, keeps there by the forget gates alone, and shows at the output through
+    output(c): nothing through U, and nothing through the output gate.
+
+    Args:
+        traced: the trace of every layer.
+        readout: what the outputs are; the last layer's output itself where None.
+        at: the step that is read, of a stack that returns every step.
+        cell_path: only the cell path.
+    """
+    width = traced.stack.outputs
+    matrix = np.eye(width) if readout is None else readout.matrix
+    top = np.broadcast_to(matrix[:, None], (len(matrix), traced.sequences, width))
+    steps = traced.steps
+    gradients: Gradients = [None] * steps
+    if traced.stack.layers[-1].return_sequences:
+        gradients = [top if step == at % steps else None for step in range(steps)]
+        dx = _through_layer(traced.layers[-1], gradients, cell_path=cell_path)
+    else:
+        dx = _through_last_step(traced.layers[-1], top, cell_path=cell_path)
+    for layer in reversed(traced.layers[:-1]):
+        dx = _through_layer(layer, list(dx), cell_path=cell_path)
+    return LagJacobian(dx.transpose(2, 1, 0, 3), np.arange(steps) - read_time(traced.stack, steps, at))
+
+
+def read_time(stack: Stack, steps: int, at: int = -1) -> int:
+    """Return which step of the data the output stands for, from which lags are counted.
+
+    Args:
+        stack: the layers.
+        steps: the number of steps.
+        at: the step that is read, of a stack that returns every step.
+    """
+    place = at % steps if stack.layers[-1].return_sequences else steps - 1
+    turned = sum(layer.go_backwards for layer in stack.layers) % 2
+    return steps - 1 - place if turned else place
+
+
+def _through_layer(traced: LayerTrace, gradients: Gradients, *, cell_path: bool) -> Float64:
+    """Return the gradients of a layer's input, (time, outputs, batch, inputs), for those of its output sequence."""
+    outputs = [cell.h[:: -1 if direction else 1] for direction, cell in enumerate(traced.cells)]
+    split = [
+        None if gradient is None else _split(traced.layer, gradient, [output[step] for output in outputs])
+        for step, gradient in enumerate(gradients)
+    ]
+    dx: Float64 | float = 0.0
+    for direction, cell in enumerate(traced.cells):
+        own = [None if parts is None else parts[direction] for parts in split][:: -1 if direction else 1]
+        dx = dx + _in_time(cell, through_cell(cell, own, cell_path=cell_path, zeros=_zeros(traced)))
+    return np.asarray(dx)
+
+
+def _through_last_step(traced: LayerTrace, gradient: Float64, *, cell_path: bool) -> Float64:
+    """Return the same for the gradient of each direction's own last output."""
+    split = _split(traced.layer, gradient, [cell.h[-1] for cell in traced.cells])
+    dx: Float64 | float = 0.0
+    for cell, part in zip(traced.cells, split, strict=True):
+        own = [*[None] * (len(cell.h) - 1), part]
+        dx = dx + _in_time(cell, through_cell(cell, own, cell_path=cell_path, zeros=_zeros(traced)))
+    return np.asarray(dx)
+
+
+def _zeros(traced: LayerTrace) -> bool:
+    return traced.layer.zero_output_for_mask
+
+
+def _in_time(traced: CellTrace, dx: Float64) -> Float64:
+    return dx[::-1] if traced.backwards else dx
+
+
+def _split(layer: LSTM, gradient: Float64, outputs: list[Float64]) -> list[Float64]:
+    """Return the gradient of each direction's output, of that of the merged one."""
+    if len(outputs) == 1:
+        return [gradient]
+    forward, backward = outputs
+    if layer.merge == "concat":
+        return [gradient[..., : forward.shape[-1]], gradient[..., forward.shape[-1] :]]
+    if layer.merge == "mul":
+        return [gradient * backward, gradient * forward]
+    share = 0.5 if layer.merge == "ave" else 1.0
+    return [gradient * share] * 2
+
+
+class Factors(NamedTuple):
+    """What the sweep multiplies with, known before it starts.
+
+    `gates` is what dz is of a and, for the output gate, of lh: (time, batch, 4, units); `squash` is o output'(c) and
+    `keep` is f, (time, batch, units); `cell` and `projected` are 0 where a clip cut and 1 where it did not, or None.
+    """
+
+    gates: Float64
+    squash: Float64
+    keep: Float64
+    cell: Float64 | None
+    projected: Float64 | None
+
+
+def factors(traced: CellTrace) -> Factors:
+    """Return what the backward sweep over a trace multiplies with.
+
+    Args:
+        traced: the trace.
+
+    Raises:
+        Unsupported: an activation makes each unit's value of all units'.
+    """
+    cell, steps = traced.stepper.cell, traced.steps
+    gate, candidate, output = derivative(cell.gate), derivative(cell.candidate), derivative(cell.output)
+    z = steps.z if cell.gate_clip is None else np.clip(steps.z, -cell.gate_clip, cell.gate_clip)
+    c_before = traced.c_before
+    gates = np.empty_like(steps.z)
+    slope_i = gate(z[:, :, 0], steps.i)
+    if cell.coupled:
+        gates[:, :, 0] = (steps.g - c_before) * slope_i
+        gates[:, :, 1] = 0.0
+    else:
+        gates[:, :, 0] = steps.g * slope_i
+        gates[:, :, 1] = c_before * gate(z[:, :, 1], steps.f)
+    gates[:, :, 2] = steps.i * candidate(z[:, :, 2], steps.g)
+    gates[:, :, 3] = steps.squashed * gate(z[:, :, 3], steps.o)
+    if cell.gate_clip is not None:
+        gates *= np.abs(steps.z) <= cell.gate_clip
+    clip = cell.projection_clip if cell.projection is not None else None
+    return Factors(
+        gates,
+        steps.o * output(steps.c, steps.squashed),
+        steps.f,
+        None if cell.cell_clip is None else (np.abs(steps.raw_c) <= cell.cell_clip).astype(np.float64),
+        None if clip is None else (np.abs(steps.raw_h) <= clip).astype(np.float64),
+    )
+
+
+def through_cell(traced: CellTrace, gradients: Gradients, *, cell_path: bool = False, zeros: bool = False) -> Float64:
+    """Return the gradients of a cell's input, (time, outputs, batch, inputs), steps as the cell reads them.
+
+    Args:
+        traced: the cell's trace.
+        gradients: those of its output at each step, as the cell reads them.
+        cell_path: only what travels inside c.
+        zeros: whether a masked step puts out zero, and not what was put out before.
+    """
+    stepper, known = traced.stepper, factors(traced)
+    units, peephole, counts = stepper.cell.units, stepper.peephole, traced.counts
+    rows = next((len(gradient) for gradient in gradients if gradient is not None), 0)
+    steps, batch = traced.h.shape[:2]
+    dx = np.zeros((steps, rows, batch, stepper.cell.inputs))
+    lc, lh = np.zeros((rows, batch, units)), np.zeros((rows, batch, stepper.cell.outputs))
+    dz = np.empty((rows, batch, 4, units))
+    flat = dz.reshape(rows * batch, 4 * units)
+    shown = None if counts is None else counts if zeros else np.logical_or.accumulate(counts, axis=0)
+    last = max((step for step, gradient in enumerate(gradients) if gradient is not None), default=-1)
+    for step in range(last, -1, -1):
+        gradient = gradients[step]
+        if gradient is not None:
+            lh = lh + (gradient if shown is None else gradient * shown[step, :, None])
+        inner = lh if known.projected is None else lh * known.projected[step]
+        if stepper.projection is not None:
+            inner = inner @ stepper.projection
+        gates = known.gates[step]
+        np.multiply(inner, gates[:, 3], out=dz[:, :, 3])
+        a = inner * known.squash[step]
+        a += lc
+        if cell_path:
+            dz[:, :, 3] = 0.0
+        elif peephole is not None:
+            a += dz[:, :, 3] * peephole[2]
+        if known.cell is not None:
+            a *= known.cell[step]
+        np.multiply(a[:, :, None], gates[:, :3], out=dz[:, :, :3])
+        new_lc = a * known.keep[step]
+        if peephole is not None:
+            new_lc += dz[:, :, 0] * peephole[0] + dz[:, :, 1] * peephole[1]
+        dx[step] = (flat @ stepper.kernel).reshape(dx.shape[1:])
+        new_lh = np.zeros_like(lh) if cell_path else (flat @ stepper.recurrent).reshape(lh.shape)
+        if counts is not None:
+            counting = counts[step, :, None]
+            dx[step] *= counting
+            new_lc, new_lh = np.where(counting, new_lc, lc), np.where(counting, new_lh, lh)
+        lc, lh = new_lc, new_lh
+    return dx

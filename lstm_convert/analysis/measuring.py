@@ -1,0 +1,260 @@
+"""What is measured on the data: passes over all of it in batches, and costly methods on as many sequences as fit.
+
+How many sequences a method gets follows from the model's size alone, so that the same call gives the same tables on
+every machine. Memory grows with the batch and with those samples, never with the number of sequences.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.analysis.bands import Band, shares
+from lstm_convert.analysis.decomposition import decomposed
+from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects, effects
+from lstm_convert.analysis.integrated import NODES, integrated_gradients
+from lstm_convert.analysis.jacobian import swept
+from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.replay import NAMED_OUTPUTS, Replay, output_names
+from lstm_convert.analysis.saturation import Activity
+from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stacks import cells as lstm_cells
+from lstm_convert.analysis.swap import SwapCurve, history_swap
+from lstm_convert.analysis.traces import last_output, trace
+
+Float64 = NDArray[np.float64]
+Progress = Callable[[str, float], None]
+
+_BATCH_BYTES = 1 << 27
+_STEP_NUMBERS = 24  # float64 numbers that a trace and its sweep keep of one unit and step
+_MACS = 1.2e10  # what one method may multiply
+_FEWEST = 32
+_FEWEST_NODES = 8
+_JACOBIAN_NUMBERS = 1 << 24
+_COMBINATIONS = 4
+_FEATURES = 64  # of more features single effects are not measured
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Data, the layers that read it, and how much work may be spent on it.
+
+    Args:
+        stack: the layers.
+        readout: what the outputs are.
+        data: (sequences, steps, inputs).
+        seed: where chance starts from.
+        effort: a factor on how many sequences the costly methods get.
+        progress: told what is being done and which part of all is done, or None.
+    """
+
+    stack: Stack
+    readout: Readout
+    data: NDArray[Any]
+    seed: int = 0
+    effort: float = 1.0
+    progress: Progress | None = None
+
+    def tell(self, what: str, part: float) -> None:
+        """Report progress."""
+        if self.progress is not None:
+            self.progress(what, part)
+
+    def rng(self, method: int) -> np.random.Generator:
+        """Return a method's own source of chance, so that none depends on what ran before it."""
+        return np.random.default_rng([self.seed, method])
+
+    def drawn(self, runs: float, fewest: int, rng: np.random.Generator) -> Float64:
+        """Return as many sequences as a method may look at, in float64.
+
+        Args:
+            runs: how many steps the method computes of one sequence.
+            fewest: how many it gets however large the model is.
+            rng: which ones.
+        """
+        affordable = int(self.effort * _MACS / (runs * self.stack.macs))
+        count = min(len(self.data), max(fewest, affordable))
+        chosen = np.sort(rng.choice(len(self.data), count, replace=False))
+        return np.asarray(self.data[chosen], np.float64)
+
+    def batches(self, data: NDArray[Any], copies: int = 1) -> Iterator[Float64]:
+        """Return the data in batches of bounded size, in float64.
+
+        Args:
+            data: (sequences, steps, inputs).
+            copies: how many times a trace's memory is needed.
+        """
+        widest = sum(
+            cell.units + cell.outputs + cell.inputs
+            for layer in self.stack.layers
+            for cell in lstm_cells(layer).values()
+        )
+        each = data.shape[1] * widest * _STEP_NUMBERS * 8 * copies
+        size = max(1, _BATCH_BYTES // each)
+        for start in range(0, len(data), size):
+            yield np.asarray(data[start : start + size], np.float64)
+
+
+@dataclass(eq=False)
+class Overview:
+    """What a pass over all sequences gives.
+
+    Args:
+        activities: the statistics of each layer's cells.
+        shares: when what each cell holds at the end was written, (time, units), or None where it is no sum.
+        traces: the traces of the first sequences, as xarray takes them, by layer.
+        sd: the spread of each feature.
+        mean: its mean.
+        low: its least.
+        high: its most.
+        autocorrelation: of each feature from a step to the next.
+    """
+
+    activities: list[list[Activity]]
+    shares: list[list[Float64 | None]]
+    traces: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sd: Float64 = field(default_factory=lambda: np.empty(0))
+    mean: Float64 = field(default_factory=lambda: np.empty(0))
+    low: Float64 = field(default_factory=lambda: np.empty(0))
+    high: Float64 = field(default_factory=lambda: np.empty(0))
+    autocorrelation: Float64 = field(default_factory=lambda: np.empty(0))
+
+
+def overview(sample: Sample, traced: int) -> Overview:
+    """Trace all sequences, batch by batch.
+
+    Args:
+        sample: the data.
+        traced: of how many sequences the traces are kept.
+    """
+    layers = sample.stack.layers
+    activities = [[Activity(cell.units, cell.outputs) for cell in lstm_cells(layer).values()] for layer in layers]
+    written: list[list[Any]] = [
+        [0.0 if cell.cell_clip is None else None for cell in lstm_cells(layer).values()] for layer in layers
+    ]
+    found = Overview(activities, [])
+    done = 0
+    for batch in sample.batches(sample.data):
+        for depth, layer in enumerate(trace(sample.stack, batch).layers):
+            for direction, cell in enumerate(layer.cells):
+                activities[depth][direction].add(cell)
+                if written[depth][direction] is not None:
+                    written[depth][direction] = written[depth][direction] + np.abs(decomposed(cell).written).sum(axis=1)
+            if not done:
+                found.traces[layer.layer.name] = layer.dataset(samples=traced)
+        done += len(batch)
+        sample.tell("traces", done / len(sample.data))
+    found.shares = [[None if sums is None else _shares(sums) for sums in row] for row in written]
+    _describe(sample, found)
+    return found
+
+
+def _shares(sums: Float64) -> Float64:
+    total = sums.sum(axis=0)
+    return np.asarray(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0))
+
+
+def _describe(sample: Sample, found: Overview) -> None:
+    """Add the features' statistics, in two passes so that a large mean costs no digits."""
+    count = sample.data.shape[0] * sample.data.shape[1]
+    inputs = sample.data.shape[2]
+    total, low, high = np.zeros(inputs), np.full(inputs, np.inf), np.full(inputs, -np.inf)
+    for batch in sample.batches(sample.data):
+        total += batch.sum(axis=(0, 1))
+        low, high = np.minimum(low, batch.min(axis=(0, 1))), np.maximum(high, batch.max(axis=(0, 1)))
+    found.mean, found.low, found.high = total / count, low, high
+    squares, products = np.zeros(inputs), np.zeros(inputs)
+    for batch in sample.batches(sample.data):
+        away = batch - found.mean
+        squares += (away**2).sum(axis=(0, 1))
+        products += (away[:, 1:] * away[:, :-1]).sum(axis=(0, 1))
+    found.sd = np.sqrt(squares / count)
+    correlated = np.divide(products, squares, out=np.zeros(inputs), where=squares > 0)
+    found.autocorrelation = correlated * sample.data.shape[1] / max(1, sample.data.shape[1] - 1)
+
+
+def jacobians(sample: Sample) -> tuple[Float64, Float64]:
+    """Return the lag Jacobian and that of the cell path of as many sequences as may be, (batch, outputs, time, inputs).
+
+    Args:
+        sample: the data.
+    """
+    steps, outputs = sample.data.shape[1], len(sample.readout.matrix)
+    chosen = sample.drawn(steps * (1 + 2 * outputs), _FEWEST, sample.rng(1))
+    kept = max(1, _JACOBIAN_NUMBERS // (outputs * steps * sample.data.shape[2]))
+    chosen, parts = chosen[:kept], []
+    for batch in sample.batches(chosen, 1 + outputs // 4):
+        traced = trace(sample.stack, batch)
+        parts.append([swept(traced, sample.readout, cell_path=path).values for path in (False, True)])
+        sample.tell("lag Jacobian", sum(len(part[0]) for part in parts) / len(chosen))
+    whole, inside = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return whole, inside
+
+
+def swapped(sample: Sample) -> SwapCurve:
+    """Return the history-swap curve."""
+    sample.tell("history swap", 0.0)
+    rng = sample.rng(2)
+    replay = Replay.of(sample.stack, sample.drawn(_replayed(sample), _FEWEST, rng), sample.readout)
+    return history_swap(replay, rng)
+
+
+def single_effects(sample: Sample, baseline: Float64) -> dict[str, Effects]:
+    """Return the effect of each step: resampled, occluded, and of each feature resampled where there are several.
+
+    Args:
+        sample: the data.
+        baseline: what occlusion puts in, (inputs,).
+    """
+    rng, inputs = sample.rng(3), sample.data.shape[2]
+    sample.tell("single steps", 0.0)
+    replay = Replay.of(sample.stack, sample.drawn(2 * _replayed(sample), _FEWEST, rng), sample.readout)
+    found: dict[str, Effects] = {
+        RESAMPLE: effects(replay, rng, RESAMPLE),
+        OCCLUSION: effects(replay, rng, OCCLUSION, baseline=baseline),
+    }
+    if 1 < inputs <= _FEATURES:
+        sample.tell("single features", 0.0)
+        few = sample.drawn(inputs * _replayed(sample), _FEWEST, rng)
+        by_feature = Replay.of(sample.stack, few, sample.readout)
+        found["features"] = effects(by_feature, rng, RESAMPLE, features=tuple(range(inputs)))
+    return found
+
+
+def _replayed(sample: Sample) -> float:
+    """Return how many steps are computed when every step of a sequence is replaced once."""
+    steps: int = sample.data.shape[1]
+    return steps * (steps + 1) / 2 if sample.stack.causal else steps * steps
+
+
+def attributed(sample: Sample, baseline: Float64) -> tuple[Effects, float]:
+    """Return integrated gradients as effects, and by how much they fail to add up.
+
+    Many outputs are combined at random with signs, which leaves the mean of squares what it is.
+
+    Args:
+        sample: the data.
+        baseline: where the line starts, (inputs,).
+    """
+    rng, steps, inputs = sample.rng(4), sample.data.shape[1], sample.data.shape[2]
+    readout = sample.readout
+    if len(readout.matrix) > NAMED_OUTPUTS:
+        signs = rng.choice([-1.0, 1.0], size=(_COMBINATIONS, len(readout.matrix)))
+        readout = Readout(signs @ readout.matrix / np.sqrt(_COMBINATIONS), source=readout.source)
+    chosen = sample.drawn(NODES * steps * (1 + 2 * len(readout.matrix)), _FEWEST_NODES, rng)
+    squares, outputs, residual, features = [], [], 0.0, (None, *range(inputs)) if inputs > 1 else (None,)
+    for batch in sample.batches(chosen, 1 + len(readout.matrix) // 4):
+        found = integrated_gradients(sample.stack, batch, readout, baseline=baseline)
+        together = found.values.sum(axis=3, keepdims=True)
+        each = np.concatenate([together, found.values], axis=3) if inputs > 1 else together
+        squares.append((each**2).transpose(0, 2, 3, 1).reshape(len(batch), -1, len(readout.matrix)))
+        outputs.append(readout(last_output(trace(sample.stack, batch))))
+        residual = max(residual, found.residual)
+        sample.tell("integrated gradients", sum(map(len, outputs)) / len(chosen))
+    band: Band = shares(np.concatenate(squares), np.concatenate(outputs), rng)
+    if readout is not sample.readout:
+        band = Band(*(part[:, -1:] for part in band))
+    names = output_names(readout) if readout is sample.readout else ["*"]
+    return Effects(band, steps, features, names, len(chosen)), residual

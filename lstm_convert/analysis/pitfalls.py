@@ -1,0 +1,255 @@
+"""What is often read wrongly from an LSTM, said with the numbers of the model at hand where it applies."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.activations import function
+from lstm_convert.analysis.decomposition import LABEL
+from lstm_convert.analysis.inventory import DIRECTIONS
+from lstm_convert.analysis.lag_rows import at_rest
+from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
+from lstm_convert.analysis.units import time_constants
+
+Float64 = NDArray[np.float64]
+
+_APART = 2.0  # feature spreads or time constants that differ by more than this factor are worth a word
+_CORRELATED = 0.3
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence about a model.
+
+    Args:
+        topic: what it is about: the name of the pitfall, or `result`.
+        basis: the grade of its numbers.
+        text: the sentence.
+    """
+
+    topic: str
+    basis: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the sentences are made from.
+
+    Args:
+        stack: the layers.
+        readout: what the outputs are.
+        tables: the tables of the analysis, by name.
+        sequences: how many sequences the data has.
+        steps: how many steps each has.
+        mean: of each feature.
+        sd: of each feature.
+        autocorrelation: of each feature, from a step to the next.
+        seed: where chance started.
+        within: the lag within which 99 % of the effect lies, by value and by the band's upper end; None if unknown.
+        masked: the layers that a mask reaches in the model.
+    """
+
+    stack: Stack
+    readout: Readout
+    tables: Mapping[str, Table]
+    sequences: int
+    steps: int
+    mean: Float64
+    sd: Float64
+    autocorrelation: Float64
+    seed: int
+    within: tuple[int | None, int | None]
+    masked: tuple[str, ...] = ()
+
+
+def sentences(facts: Facts) -> tuple[Sentence, ...]:
+    """Return the sentence of every pitfall that applies.
+
+    Args:
+        facts: what is known of the model and the data.
+    """
+    return tuple(Sentence(topic, basis, text) for topic, (basis, speak) in PITFALLS.items() for text in speak(facts))
+
+
+def _units(facts: Facts, basis: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each cell's name and its rows of the table `units`."""
+    for layer in facts.stack.layers:
+        for direction in layer.cells:
+            rows = facts.tables["units"].rows(basis=basis, layer=layer.name, direction=DIRECTIONS[direction])
+            if rows:
+                yield f"{layer.name} {direction}", rows
+
+
+def _shut_gate(facts: Facts) -> Iterator[str]:
+    for (name, proven), (_, static) in zip(_units(facts, PROVEN), _units(facts, AT_REST), strict=False):
+        shut = [row["unit"] for row in proven if "never_written" in row["flags"]]
+        if shut:
+            largest = max(static[unit]["w_norm_g"] for unit in shut)
+            bound = max(proven[unit]["high_i"] for unit in shut)
+            yield (f"{name}: the size of W_g (up to {largest:.3g}) says nothing while the input gate is shut: "
+                   f"for every "
+                   f"input of the box i <= {bound:.2g} in {len(shut)} of {len(proven)} units")  # fmt: skip
+
+
+def _forget_bias(facts: Facts) -> Iterator[str]:
+    for (name, rows), layer_cell in zip(_units(facts, AT_REST), _cells(facts), strict=True):
+        gate = function(layer_cell.gate)
+        middle = float(np.median([row["tau_life"] for row in rows]))
+        zero, one = (float(time_constants(gate(np.array([bias])))["tau_life"][0]) for bias in (0.0, 1.0))
+        known = (
+            "" if facts.within[0] is None else f"; on your data 99 % of the effect lies within k = {facts.within[0]}"
+        )
+        yield (f"{name}: b_f alone gives a median tau_life of {middle:.3g} steps; an untrained b_f of 0 gives "
+               f"{zero:.3g} and "
+               f"one of 1 gives {one:.3g}. It leaves out W_f, U_f and the loop through U{known}")  # fmt: skip
+
+
+def _cells(facts: Facts) -> list[Any]:
+    return [cell for layer in facts.stack.layers for cell in layer.cells.values()]
+
+
+def _names_of_time(facts: Facts) -> Iterator[str]:
+    for name, rows in _units(facts, AT_REST):
+        life, e, half = (float(np.median([row[key] for row in rows])) for key in ("tau_life", "tau_e", "half_life"))
+        yield (f"{name}: three time constants of the same gates, in steps (medians): tau_life = 1/(1-f) = {life:.3g}, "
+               f"tau_e = -1/ln f = {e:.3g}, half_life = {half:.3g}")  # fmt: skip
+
+
+def _mean_of_f(facts: Facts) -> Iterator[str]:
+    for name, rows in _units(facts, MEASURED):
+        mean = time_constants(np.array([row["mean_f"] for row in rows]))["tau_life"]
+        kept = np.array([row["tau_life_data_geo"] for row in rows])
+        with np.errstate(invalid="ignore"):
+            ratio = np.where(np.isfinite(mean) & np.isfinite(kept), mean / kept, 1.0)
+        if ratio.max() > _APART:
+            unit = int(ratio.argmax())
+            yield (f"{name}: the mean of f says tau_life = {mean[unit]:.3g} for unit {unit}, but what is kept "
+                   f"is a product: "
+                   f"by the geometric mean it is {kept[unit]:.3g}")  # fmt: skip
+
+
+def _write_time(facts: Facts) -> Iterator[str]:
+    for layer in facts.stack.layers:
+        for direction in layer.cells:
+            rows = facts.tables["decomposition"].rows(
+                layer=layer.name, direction=DIRECTIONS[direction], unit=None, write_lag=0
+            )
+            for row in rows:
+                yield (f"{layer.name} {direction}: the last step wrote {row['value']:.0%} of c, on average over "
+                       f"its units: "
+                       f"{LABEL}, so no importance of a lag")  # fmt: skip
+
+
+def _feature_units(facts: Facts) -> Iterator[str]:
+    moving = facts.sd[facts.sd > 0]
+    if len(moving) > 1 and moving.max() > _APART * moving.min():
+        yield (f"the features' standard deviations go from {moving.min():.3g} to {moving.max():.3g}: columns of "
+               f"W do not "
+               "compare before each is multiplied by its own")  # fmt: skip
+
+
+def _loop_alone(facts: Facts) -> Iterator[str]:
+    radii = facts.tables["rest"].rows()
+    for row, cell in zip(radii, _cells(facts), strict=False):
+        if row["spectral_radius"] is None or cell.projection is not None:
+            continue
+        loop = np.asarray(cell.U.g, np.float64)
+        rho, norm = float(np.abs(np.linalg.eigvals(loop)).max()), float(np.linalg.norm(loop, 2))
+        yield (f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
+               "remembers. The full one-step Jacobian of c and h at rest has "
+               f"{row['spectral_radius']:.3g}")  # fmt: skip
+
+
+def _baseline(facts: Facts) -> Iterator[str]:
+    shown = at_rest(facts.mean).removeprefix("AT REST ")
+    yield (f"occlusion and integrated gradients compare with the mean of your data, {shown}; another baseline "
+           f"gives other "
+           "numbers")  # fmt: skip
+
+
+def _autocorrelated(facts: Facts) -> Iterator[str]:
+    largest = float(facts.autocorrelation.max())
+    if facts.steps > 1 and largest > _CORRELATED:
+        yield (f"neighbouring steps of a feature correlate by {largest:.2f}: a single step from another "
+               f"sequence makes data "
+               "that never occurs, and a small effect of one lag may mean that its neighbours say the same. The "
+               "history "
+               "swap replaces them together")  # fmt: skip
+
+
+def _disagree(facts: Facts) -> Iterator[str]:
+    for row in facts.tables["disagreement"].rows(flagged=True):
+        yield (f"{row['method_a']} and {row['method_b']} disagree on which lags matter (total variation "
+               f"{row['total_variation']:.2f} > 0.2): trust neither alone")  # fmt: skip
+
+
+def _operating_point(facts: Facts) -> Iterator[str]:
+    points = {row["operating_point"] for row in facts.tables["rest"].rows() if row["operating_point"]}
+    for point in sorted(points):
+        yield (f"the response at rest is that of the network linearised at {point}; gates that multiply may "
+               f"differ elsewhere")  # fmt: skip
+
+
+def _hard_gates(facts: Facts) -> Iterator[str]:
+    for layer, cell in zip(facts.tables["inventory"]["layer"], _cells(facts), strict=True):
+        if cell.gate.name == "hard_sigmoid":
+            yield (f"{layer}: the gates are {cell.gate}, not the smooth sigmoid: a gate can be exactly 0 or 1, and tau "
+                   "infinite; the time constants use this function")  # fmt: skip
+
+
+def _layers(facts: Facts) -> Iterator[str]:
+    if len(facts.stack.layers) > 1:
+        names = " -> ".join(layer.name for layer in facts.stack.layers)
+        yield f"lags count steps of the data, through all {len(facts.stack.layers)} layers ({names})"
+
+
+def _directions(facts: Facts) -> Iterator[str]:
+    both = [layer.name for layer in facts.stack.layers if layer.backward]
+    if both:
+        yield f"{', '.join(both)}: the backward half reads what comes later; a positive offset is the future"
+    if facts.masked:
+        yield f"{', '.join(facts.masked)}: the model masks steps, here every step of the data counts, padding too"
+    stateful = [layer.name for layer in facts.stack.layers if layer.stateful]
+    if stateful:
+        yield f"{', '.join(stateful)}: stateful in the model; here every sequence starts from zero states"
+
+
+def _sample(facts: Facts) -> Iterator[str]:
+    used = {row["method"]: row["n"] for row in facts.tables["lags"].rows(basis=MEASURED, feature="*")}
+    shown = ", ".join(f"{method} {count}" for method, count in used.items())
+    yield (f"measured on {facts.sequences} sequences of {facts.steps} steps, of which each method looked at: {shown}; "
+           f"seed {facts.seed}; bands are 95 %, and of your data alone")  # fmt: skip
+
+
+def _no_readout(facts: Facts) -> Iterator[str]:
+    if facts.readout.source == "h itself":
+        yield "no readout is known: effects are on h itself, all its units together, not on what the model puts out"
+    else:
+        yield f"the outputs are those of: {facts.readout.source}"
+
+
+# Each pitfall: the grade of its numbers, and what it has to say.
+PITFALLS: Mapping[str, tuple[str, Callable[[Facts], Iterator[str]]]] = {
+    "readout": (PROVEN, _no_readout),
+    "sample": (MEASURED, _sample),
+    "disagreement": (MEASURED, _disagree),
+    "autocorrelation": (MEASURED, _autocorrelated),
+    "baseline": (MEASURED, _baseline),
+    "shut_gate": (PROVEN, _shut_gate),
+    "forget_bias": (AT_REST, _forget_bias),
+    "time_constants": (AT_REST, _names_of_time),
+    "mean_forget_gate": (MEASURED, _mean_of_f),
+    "write_time": (MEASURED, _write_time),
+    "feature_units": (MEASURED, _feature_units),
+    "recurrent_norm": (AT_REST, _loop_alone),
+    "operating_point": (AT_REST, _operating_point),
+    "hard_sigmoid": (PROVEN, _hard_gates),
+    "layers": (PROVEN, _layers),
+    "directions": (PROVEN, _directions),
+}

@@ -1,0 +1,126 @@
+"""The response at rest: what an impulse k steps ago does to an output of a network that had come to rest before.
+
+Weights alone, and exact, but of the network linearised at that one operating point. A state that does not settle, or
+settles elsewhere when it starts elsewhere, has no such point, and is refused.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.analysis.jacobian import factors, swept
+from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stacks import cells as lstm_cells
+from lstm_convert.analysis.stepping import Stepper
+from lstm_convert.analysis.traces import CellTrace, trace, trace_cell, trace_layer
+from lstm_convert.errors import Unsupported
+
+Float64 = NDArray[np.float64]
+
+SETTLED = 1e-8  # the largest step of a state that counts as at rest
+_STILLER = 1e-13  # where settling stops: far below, so that slow states are near their end
+_STEPS = 20_000
+_APART = 1e-5  # two rests further apart than this are two
+
+
+@dataclass(frozen=True, eq=False)
+class RestResponse:
+    """The impulse response at rest.
+
+    Args:
+        values: (outputs, lags, inputs): d y / d x[t-k], lag 0 first.
+        offsets: of each lag, the input's time less the output's.
+        operating_point: what is read at rest, (inputs,).
+        residual: the largest step that any state still made.
+        steps: after how many steps it was at rest.
+        spectral_radius: of the one-step Jacobian of the full state, c and h, of each layer and direction.
+    """
+
+    values: Float64
+    offsets: NDArray[np.intp]
+    operating_point: Float64
+    residual: float
+    steps: int
+    spectral_radius: dict[str, float]
+
+
+def rest_response(stack: Stack, operating_point: Float64, readout: Readout | None = None, *, lags: int) -> RestResponse:
+    """Return the impulse response of a stack that rests at a constant input.
+
+    Args:
+        stack: the layers.
+        operating_point: the input, (inputs,).
+        readout: what the outputs are; the last layer's output itself where None.
+        lags: how many lags, from 0; as many into the future where a layer reads both ways and returns every step.
+
+    Raises:
+        Unsupported: a state does not settle, or settles at more than one place.
+    """
+    x = np.asarray(operating_point, np.float64)
+    states: list[list[tuple[Float64, Float64]]] = []
+    residual, longest, radii = 0.0, 0, {}
+    below = x
+    for layer in stack.layers:
+        states.append([])
+        for direction, cell in lstm_cells(layer).items():
+            stepper = Stepper.of(cell)
+            c, h, change, steps = _settled(stepper, below, f"{layer.name} {direction}")
+            states[-1].append((c, h))
+            residual, longest = max(residual, change), max(longest, steps)
+            radii[f"{layer.name} {direction}"] = _radius(trace_cell(stepper, below[None, None], (c, h)))
+        below = trace_layer(layer, below[None, None], None, states[-1]).output[0, 0]
+    both_ways = not stack.causal and stack.layers[-1].return_sequences
+    count = 2 * lags - 1 if both_ways else lags
+    found = swept(trace(stack, np.broadcast_to(x, (1, count, len(x))), states=states), readout, at=lags - 1)
+    order = np.argsort(found.lags, kind="stable")
+    return RestResponse(found.values[0][:, order], found.offsets[order], x, residual, longest, radii)
+
+
+def _settled(stepper: Stepper, x: Float64, name: str) -> tuple[Float64, Float64, float, int]:
+    """Return the state c and h, (1, …), at which a cell rests, its last step, and how many it took."""
+    units, outputs = stepper.cell.units, stepper.cell.outputs
+    starts = np.array([0.0, 1.0, -1.0])[:, None]
+    c, h = np.repeat(starts, units, axis=1), np.repeat(np.tanh(starts), outputs, axis=1)
+    z = np.repeat(stepper.from_input(x)[None], len(starts), axis=0)
+    change, count = np.inf, 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        while change > _STILLER and count < _STEPS and np.isfinite(c).all():
+            step = stepper.step(z, c, h)
+            change = max(float(np.abs(step.c - c).max()), float(np.abs(step.h - h).max()))
+            c, h, count = step.c, step.h, count + 1
+    if not change <= SETTLED:
+        raise Unsupported(
+            "there is no response at rest: the state does not settle",
+            [f"{name}: after {count} steps of one input a state still moved by {change:.3g}, more than {SETTLED:g}"],
+            "choose another operating point, or measure on data",
+        )
+    apart = float(max(np.ptp(c, axis=0).max(), np.ptp(h, axis=0).max()))
+    if apart > _APART:
+        raise Unsupported(
+            "there is no one response at rest: the state settles where it started from",
+            [f"{name}: started from 0, 1 and -1 it settles up to {apart:.3g} apart"],
+            "choose another operating point, or measure on data",
+        )
+    return c[:1], h[:1], change, count
+
+
+def _radius(traced: CellTrace) -> float:
+    """Return the spectral radius of the one-step Jacobian of the full state, c and h together."""
+    stepper, known = traced.stepper, factors(traced)
+    units, outputs = stepper.cell.units, stepper.cell.outputs
+    recurrent = stepper.recurrent.reshape(4, units, outputs)
+    gates, keep, shown = known.gates[0, 0], known.keep[0, 0], known.squash[0, 0]
+    peephole = np.zeros((3, units)) if stepper.peephole is None else stepper.peephole
+    c_of_c = np.diag(keep + gates[0] * peephole[0] + gates[1] * peephole[1])
+    c_of_h = np.einsum("gu,gur->ur", gates[:3], recurrent[:3])
+    if known.cell is not None:
+        c_of_c, c_of_h = known.cell[0, 0, :, None] * c_of_c, known.cell[0, 0, :, None] * c_of_h
+    by_c = shown + gates[3] * peephole[2]
+    h_of_c, h_of_h = by_c[:, None] * c_of_c, by_c[:, None] * c_of_h + gates[3][:, None] * recurrent[3]
+    if stepper.projection is not None:
+        h_of_c, h_of_h = stepper.projection @ h_of_c, stepper.projection @ h_of_h
+    if known.projected is not None:
+        h_of_c, h_of_h = known.projected[0, 0, :, None] * h_of_c, known.projected[0, 0, :, None] * h_of_h
+    return float(np.abs(np.linalg.eigvals(np.block([[c_of_c, c_of_h], [h_of_c, h_of_h]]))).max())

@@ -1,0 +1,277 @@
+"""Files in, answers out: what `analyze`, `compare` and `normalize` do with files."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_convert import __version__
+from lstm_convert.analysis.comparing import Comparison, compare
+from lstm_convert.analysis.engine import Analysis, analyze
+from lstm_convert.analysis.measuring import Progress
+from lstm_convert.analysis.normal import Normalized, moves_of, normalize
+from lstm_convert.analysis.readout import from_file
+from lstm_convert.analysis.stacks import stack_of
+from lstm_convert.analysis.traces import last_output, trace
+from lstm_convert.canonical import LSTM, Array, Model
+from lstm_convert.conversion import load, save
+from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported, naming
+from lstm_convert.formats import for_writing
+from lstm_convert.frameworks import WriteOptions
+from lstm_convert.placing import check_free, replacing
+from lstm_convert.portion import portion
+from lstm_convert.report import folder
+from lstm_convert.sequences import read_data
+
+PathLike = str | os.PathLike[str]
+
+_PROBE = (4, 20)  # sequences and steps on which a model and its normal form run
+_EQUAL = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """An analysis and the files it was written to.
+
+    Args:
+        found: the analysis.
+        out: the folder.
+        files: the files' names in it.
+    """
+
+    found: Analysis
+    out: Path
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Normalization:
+    """What `normalize` wrote.
+
+    Args:
+        target: the model's file.
+        moves: the file of the moves.
+        moved: by layer and direction, how many units have another place and how many another sign.
+        stayed: why a layer was left as it was, a line a layer.
+        difference: by how much the outputs differ, as a part of their size, in float64.
+        undone: whether the model was brought back.
+        readers_left_out: whether the source has layers that read the moved units, and the target does not.
+    """
+
+    target: Path
+    moves: Path
+    moved: Mapping[str, tuple[int, int]]
+    stayed: tuple[str, ...]
+    difference: float
+    undone: bool
+    readers_left_out: bool
+
+
+def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
+    source: PathLike,
+    data: PathLike,
+    out: PathLike,
+    *,
+    config: PathLike | None = None,
+    recurrent_activation: str | None = None,
+    graph: str | None = None,
+    readout: PathLike | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    effort: float = 1.0,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Reading:
+    """Analyze a model's file on sequences, and write tables, traces, pictures and a page into a folder.
+
+    Args:
+        source: the model.
+        data: an .npy file, (sequences, steps, features).
+        out: the folder; written whole, or not at all.
+        config: as in `load`.
+        recurrent_activation: as in `load`.
+        graph: as in `load`.
+        readout: an .npy file with the matrix, (outputs, width of the last layer), that makes the output; where None,
+            the dense layer of the file, or else the last layer's output itself.
+        layer: the recurrent layer whose output is read; where None, the one that no other follows.
+        seed: where chance starts from.
+        effort: a factor on how many sequences the costly methods look at.
+        force: whether files in a folder that is not empty are replaced.
+        progress: called with what is being done and which part of that is done.
+
+    Raises:
+        LstmConvertError: as `load` and `analyze` raise, a library is missing, or the folder cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    folder.require()
+    with naming(out):
+        folder.check_free(out, force=force)
+    model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
+    sequences = read_data(data)
+    given = None if readout is None else from_file(Path(readout))
+    with naming(source):
+        layers = _stack_layers(model, layer)
+        found = analyze(
+            model, sequences, readout=given, layer=layer, name=source.stem, seed=seed, effort=effort, progress=progress
+        )
+    provenance = {
+        "file": source.name, "sha256": found.metadata["sha256"], "written by": _framework(model),
+        "data": f"{Path(data).name}: {len(sequences)} sequences of {sequences.shape[1]} steps",
+        "output": found.metadata["readout"], "computed in": found.metadata["dtype"], "seed": seed, "effort": effort,
+        "lstm_convert": __version__, "numpy": np.__version__,
+    }  # fmt: skip
+    written = []
+    with naming(out), folder.replacing(out, force=force) as temporary:
+        for name, content in folder.files(source.name, found, layers, provenance):
+            (temporary / name).write_bytes(content)
+            written.append(name)
+            if progress is not None:
+                progress("tables and pictures", 1.0 if name == folder.PAGE else 0.5)
+    return Reading(found, out, tuple(written))
+
+
+def compare_files(
+    one: PathLike,
+    other: PathLike,
+    data: PathLike | None = None,
+    *,
+    config: PathLike | None = None,
+    recurrent_activation: str | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the models of two files: what they compute first, how their weights relate second.
+
+    Args:
+        one: the one file.
+        other: the other.
+        data: an .npy file, (sequences, steps, features), which both read; noise where None.
+        config: as in `load`, for both.
+        recurrent_activation: as in `load`, for both.
+        seed: where chance starts from.
+
+    Raises:
+        LstmConvertError: as `load` raises, or the two cannot be compared.
+    """
+    models = []
+    for path in (one, other):
+        model = load(path, config=config, recurrent_activation=recurrent_activation)
+        with naming(path):
+            _stack_layers(model, None)
+        models.append(model)
+    sequences = None if data is None else read_data(data)
+    names = (str(one), str(other))
+    return compare(models[0], models[1], sequences, names=names, seed=seed)
+
+
+def normalize_file(
+    source: PathLike,
+    target: PathLike,
+    *,
+    config: PathLike | None = None,
+    recurrent_activation: str | None = None,
+    undo: bool = False,
+    force: bool = False,
+) -> Normalization:
+    """Write a model with its units in canonical order and sign, and how to get back; or bring one back.
+
+    Args:
+        source: the model; with `undo`, one that this function wrote, the file of its moves beside it.
+        target: where to, in the kind that its ending asks for.
+        config: as in `load`.
+        recurrent_activation: as in `load`.
+        undo: whether to bring back.
+        force: whether existing files are replaced.
+
+    Raises:
+        LstmConvertError: as `load` and `save` raise, or the moves are not this model's.
+    """
+    source, target = Path(source), Path(target)
+    with naming(target):
+        if source.resolve() == target.resolve():
+            raise InvalidFile("is the source itself", next_step="Use another name; the source is never replaced.")
+    model = load(source, config=config, recurrent_activation=recurrent_activation)
+    moves = moves_beside(source if undo else target)
+    with naming(source):
+        if undo:
+            found = Normalized(model, moves_of(model, _read_moves(moves)), ())
+            result = found.original()
+        else:
+            found = normalize(model)
+            result = found.model
+        difference = _difference(*((result, model) if undo else (model, result)), found)
+    if not undo:
+        with naming(moves):
+            check_free(moves, force=force)
+    save(replace(result, provenance=model.provenance), target, force=force)
+    if not undo:
+        with naming(moves), replacing(moves, moves.suffix) as temporary:
+            arrays: dict[str, Any] = dict(found.arrays())
+            np.savez(temporary, **arrays)
+    entry, extension = for_writing(target)
+    written, _ = portion(model, entry.adapter, WriteOptions(extension))
+    alone = model.network is not None and not model.network.is_stack and written.network is None
+    return Normalization(target, moves, _counts(found), found.stayed, difference, undo, alone)
+
+
+def moves_beside(path: Path) -> Path:
+    """Return where the moves of a normalized model lie.
+
+    Args:
+        path: the model's file.
+    """
+    return path.with_name(f"{path.name}.moves.npz")
+
+
+def _read_moves(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError as error:
+        raise InvalidFile(
+            f"has no {path.name} beside it, which says how its units were moved", next_step="Put it beside the model."
+        ) from error
+    except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
+        raise InvalidFile(f"{path.name}, beside it, is no file of moves", [str(error)]) from error
+
+
+def _difference(model: Model, normal: Model, found: Normalized) -> float:
+    """Return by how much outputs differ, as a part of their size, once units are where they were."""
+    random = np.random.default_rng(0)
+    followed = {layer.follows for layer in model.layers}
+    largest = 0.0
+    for name in (layer.name for layer in model.layers if layer.name not in followed):
+        stacks = stack_of(model, name), stack_of(normal, name)
+        x = random.normal(size=(*_PROBE, stacks[0].inputs))
+        ours, moved = (last_output(trace(stack, x)) for stack in stacks)
+        back = found.original_output(name, moved)
+        largest = max(largest, float(np.abs(ours - back).max()) / (float(np.abs(ours).max()) or 1.0))
+    if not largest <= _EQUAL:
+        raise Unsupported(
+            "this model does not compute the same with its units moved",
+            [f"outputs differ by {largest:.2g} of their size"],
+        )
+    return largest
+
+
+def _counts(found: Normalized) -> dict[str, tuple[int, int]]:
+    return {
+        f"{layer} {direction}": (int((each.order != np.arange(len(each.order))).sum()), int((each.signs < 0).sum()))
+        for layer, units in found.moves.items()
+        for direction, each in zip(found.model[layer].cells, units, strict=True)
+    }
+
+
+def _stack_layers(model: Model, layer: str | None) -> tuple[LSTM, ...]:
+    try:
+        return stack_of(model, layer).layers
+    except KeyError as error:
+        names = [each.name for each in model.layers]
+        raise LayoutMismatch(f"has no recurrent layer {layer!r}", names, "Name one of these with --layer.") from error
+
+
+def _framework(model: Model) -> str:
+    source = model.provenance
+    return " ".join(filter(None, (source.framework, source.version)))
