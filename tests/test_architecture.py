@@ -33,7 +33,6 @@ MAY_IMPORT = {
     "operations": ["activations", "canonical", "errors", "operations"],
     "network_reference": ["canonical", "errors", "masks", "operations", "reference"],
     "network_inputs": ["canonical", "errors", "network_reference", "sequences"],
-    "network_shapes": ["canonical", "network_inputs", "network_reference"],
     "network_proof": [
         "canonical", "errors", "network_inputs", "network_reference", "precision", "proof",
     ],
@@ -88,7 +87,7 @@ MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "masks", "network_inputs", "network_proof",
-    "network_reference", "network_shapes", "operations", "packing", "precision", "proof", "reference",
+    "network_reference", "operations", "packing", "precision", "proof", "reference",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

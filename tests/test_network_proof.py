@@ -1,4 +1,4 @@
-"""Inputs made for networks, the shapes on their way, and the proof that two of them compute the same."""
+"""Inputs made for networks, and the proof that two of them compute the same."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,6 @@ from lstm_convert.errors import InvalidFile
 from lstm_convert.network_inputs import network_inputs
 from lstm_convert.network_proof import prove_network
 from lstm_convert.network_reference import run_network
-from lstm_convert.network_shapes import shapes
 
 LINEAR = named("linear")
 VOCABULARY = 11
@@ -118,25 +117,6 @@ def test_a_network_that_runs_with_no_length_is_refused_with_the_reason() -> None
 
 
 # Shapes
-
-
-def test_shapes_name_the_batch_and_the_time_and_nothing_that_follows_from_it() -> None:
-    network = chain((None, 3), lstm(3), replace(conv(inputs=7), name="conv"), dense(5))
-    assert shapes(network) == [
-        (("batch", "time", 3),),
-        (("batch", "time", 7), ("batch", 7), ("batch", 7)),
-        (("batch", None, 5),),
-        (("batch", None, 2),),
-    ]
-
-
-def test_shapes_of_a_fixed_input_are_numbers() -> None:
-    assert shapes(chain((7, 3), conv(padding="same"))) == [(("batch", 7, 3),), (("batch", 7, 5),)]
-
-
-def test_shapes_of_a_network_that_runs_with_few_lengths() -> None:
-    network = chain((None, 3), Layer("rows", "reshape", {"shape": (-1, 512, 3)}))
-    assert shapes(network)[1] == (("batch", None, 512, 3),)
 
 
 # The proof

@@ -49,7 +49,6 @@ from lstm_convert.errors import LayoutMismatch, Unsupported
 Float64 = NDArray[np.float64]
 Row = dict[str, Any]
 
-_CHECKED = 256  # sequences that are checked at once
 _MOST_UNIT_ROWS = 50_000
 _REST_OUTPUTS = 16  # of more outputs no response at rest is tabled
 _BOX = "|x| within the least and the most of your data"
