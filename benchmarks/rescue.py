@@ -63,7 +63,7 @@ def main() -> None:
         for line in (columns, *rows):
             print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     for number, column in enumerate(columns[1:], start=1):
-        same = sum(row[number].replace("e-", "").isdigit() for row in rows)
+        same = sum(row[number][:1].isdigit() for row in rows)
         wrong = sum(row[number].startswith("WRONG") for row in rows)
         print(f"{column}: {same} of {len(rows)} as recorded, {wrong} silently wrong")
 
@@ -107,11 +107,15 @@ def converted(
     path: Path, target: Path, recorded: tuple[Arrays, Arrays] | None, run: Callable[[Path, Arrays], Any]
 ) -> Outcome:
     """Return what a file becomes."""
-    config = path.with_name(path.name.replace("_weights.h5", "_config.json"))
+    beside = path.with_name(path.name.replace("_weights.h5", "_config.json"))
+    config = beside if beside != path and beside.exists() else None
     try:
-        lstm_convert.convert(path, target, config=config if config != path and config.exists() else None)
+        tells_network = lstm_convert.load(path, config=config).network is not None
+        lstm_convert.convert(path, target, config=config)
     except LstmConvertError as error:
-        return Outcome(None, f"refused: {error.what.rpartition(': ')[2]}")
+        return Outcome(None, f"refused: {error.what.rpartition(': ')[2]:.60}")
+    if not tells_network:
+        return Outcome(None, "its recurrent layers alone: it tells no more")
     return compared(run(target, recorded[0]), recorded) if recorded else Outcome(None, "converts")
 
 

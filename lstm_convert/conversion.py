@@ -291,7 +291,7 @@ def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> t
         raise Unsupported(
             f"cannot hold this model exactly as {entry.name}",
             reasons,
-            "The canonical form (.npz, .lstm.safetensors) holds more.",
+            "The canonical form (.npz, .lstm.safetensors) holds more, and so does source code (model.py).",
         )
     texts = entry.adapter.companions(model, options) if hasattr(entry.adapter, "companions") else {}
     companions = not_yet_beside(path, texts, force=force)

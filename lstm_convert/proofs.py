@@ -109,6 +109,7 @@ def write(source: Model, path: Path, *, dtype: str | None = None, seed: int = 0,
                 "name": layer.name,
                 "directions": len(layer.cells),
                 "outputs": len(runs[0].outputs),
+                "cell_states": len(runs[0].c),
                 "trials": len(trials),
                 "return_sequences": whole.return_sequences,
                 "dtype": dtype or layer.forward.W.dtype.name,
@@ -172,8 +173,13 @@ def _proof(contents: Contents) -> ProofFile:
 
 def _recorded(contents: Contents, number: int, described: Mapping[str, Any]) -> Recorded:
     directions, outputs, count = (int(described[name]) for name in ("directions", "outputs", "trials"))
+    cell_states = int(described.get("cell_states", directions))  # not stated when LSTMs were all there was
     dtype = str(described["dtype"])
-    if dtype not in EPSILONS or not (0 < directions <= _MOST and 0 < outputs <= _MOST and 0 < count <= _MOST):
+    if (
+        dtype not in EPSILONS
+        or not (0 < directions <= _MOST and 0 < outputs <= _MOST and 0 < count <= _MOST)
+        or (cell_states not in (0, directions))
+    ):
         raise InvalidFile(f"layer {number} is described as {dict(described)}")
 
     def array(trial: int, name: str) -> Any:
@@ -194,7 +200,7 @@ def _recorded(contents: Contents, number: int, described: Mapping[str, Any]) -> 
         if mask is not None and mask.shape != given.x.shape[:2]:
             raise InvalidFile(f"{number}.{trial}.mask has the shape {mask.shape}")
         returned = [
-            several(trial, name, size) for name, size in (("output", outputs), ("h", directions), ("c", directions))
+            several(trial, name, size) for name, size in (("output", outputs), ("h", directions), ("c", cell_states))
         ]
         trials.append((given, Ran(returned[0], returned[1], returned[2], dtype)))
     return Recorded(str(described["name"]), bool(described["return_sequences"]), tuple(trials))

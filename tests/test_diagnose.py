@@ -737,3 +737,15 @@ def test_the_command_that_could_not_says_why(
     printed = capsys.readouterr()
     assert "nowhere.npz" in printed.err
     assert not printed.out
+
+
+@pytest.mark.parametrize(("folder", "ending"), [("keras-3.15.1", ".keras"), ("tf-2.15", ".h5"), ("tf-2.15", ".keras")])
+def test_the_last_step_taken_from_the_wrong_end_is_named(folder: str, ending: str) -> None:
+    """The same weights; the wrong one takes x[:, -1] of all steps, where the backward direction reads its first."""
+    right, wrong = (FIXTURES / "models" / folder / f"{name}{ending}" for name in ("last_step", "last_step_wrong_end"))
+    (mistake,) = diagnose(right, wrong).mistakes
+    assert (mistake.name, mistake.layer, mistake.direction) == ("directions_exchanged", "both", "backward")
+    assert "wrong end" in mistake.detail
+    assert mistake.residual == 0
+    assert diagnose(right, right).same
+    assert diagnose(wrong, wrong).same

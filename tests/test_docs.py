@@ -89,6 +89,22 @@ def test_the_example_output_is_the_commands(
     assert capsys.readouterr().out == printed
 
 
+def test_every_conversion_that_is_shown_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = [code for _, code in BLOCKS if code.startswith("$ lstm-convert convert fixtures/")]
+    assert shown
+    (tmp_path / "fixtures").symlink_to(FIXTURES)
+    monkeypatch.chdir(tmp_path)
+    for block in shown:
+        command, _, printed = block.partition("\n")
+        monkeypatch.setattr("sys.argv", command.removeprefix("$ ").split())
+        cli.main()
+        assert capsys.readouterr().out == printed
+    (written,) = [code for language, code in BLOCKS if language == "py"]
+    assert written.strip() in (tmp_path / "model.py").read_text("utf-8")
+
+
 def test_the_python_examples_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [code for language, code in BLOCKS if language == "python"]
     assert blocks

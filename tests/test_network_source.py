@@ -26,7 +26,7 @@ from lstm_convert.errors import InvalidFile
 from lstm_convert.export import network_source, network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
-from lstm_convert.frameworks.pytorch import state_dict
+from lstm_convert.frameworks.pytorch import writing
 from lstm_convert.network_inputs import network_inputs
 from lstm_convert.network_reference import run_network
 
@@ -592,7 +592,7 @@ def test_it_reads_as_written_by_hand(name: str, text: str) -> None:
 def test_a_state_dict_is_that_of_the_written_module() -> None:
     for name in ("same", "batch norm", "bidirectional sum", "is an LSTM's last step"):
         net = NETWORKS[name]
-        contents = state_dict.write(Model(net.recurrent, network=net), WriteOptions(".pt"))
+        contents = writing.write(Model(net.recurrent, network=net), WriteOptions(".pt"))
         wanted = network_state(net)
         assert list(contents.arrays) == list(wanted)
         for key, array in wanted.items():
@@ -602,7 +602,7 @@ def test_a_state_dict_is_that_of_the_written_module() -> None:
 def test_only_the_recurrent_layers_are_written_where_that_is_asked_for() -> None:
     net = NETWORKS["batch norm"]
     model = Model(net.recurrent, network=net)
-    for writer in (adapter, state_dict):
+    for writer in (adapter, writing):
         contents = writer.write(model, WriteOptions(".py", lstm_only=True))
         assert {key.partition(".")[0] for key in contents.arrays} == {"lstm"}
 

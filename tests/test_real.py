@@ -372,18 +372,18 @@ def test_every_real_file_ends_as_the_table_says(name: str, tmp_path: Path, recor
     said["recurrent_activation"] = outcome.recurrent_activation
     if outcome.reason:
         with pytest.raises(outcome.error) as refused:
-            lstm_convert.convert(REAL / name, target, **said)
+            lstm_convert.convert(REAL / name, target, lstm_only=True, **said)
         assert outcome.reason in str(refused.value)
         assert not target.exists()
     else:
-        done = lstm_convert.convert(REAL / name, target, **said)
+        done = lstm_convert.convert(REAL / name, target, lstm_only=True, **said)
         assert done.proof.max_abs_difference <= done.proof.tolerance
         torch.load(target, weights_only=True)
     if outcome.kind == HARD:
-        lstm_convert.convert(REAL / name, target, allow=["hard_sigmoid"], **said)
+        lstm_convert.convert(REAL / name, target, allow=["hard_sigmoid"], lstm_only=True, **said)
     if outcome.kind in (HARD, NOT_PLAIN):
         for ending in (".npz", ".keras"):
-            done = lstm_convert.convert(REAL / name, tmp_path / f"target{ending}", **said)
+            done = lstm_convert.convert(REAL / name, tmp_path / f"target{ending}", lstm_only=True, **said)
             assert_computes(outcome, Source(REAL / name, lstm_convert.load(done.target)))
             assert ("scaled by 6/5" in "\n".join(done.usage)) == (ending == ".keras" and says_hard_sigmoid(done.source))
     record_property("real file", outcome.kind)

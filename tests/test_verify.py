@@ -449,6 +449,22 @@ def test_a_proof_keeps_masks(tmp_path: Path, source: str) -> None:
     assert any("Keras" in row.compared for row in found.rows)
 
 
+@pytest.mark.parametrize("ending", [".keras", ".py"])
+@pytest.mark.parametrize("source", ["models/keras-3.15.1/gru_options.keras", "tf-2.15/nested.h5"])
+def test_a_proof_of_the_layers_of_a_whole_network_is_run_again(tmp_path: Path, source: str, ending: str) -> None:
+    target = tmp_path / f"result{ending}"
+    assert command("convert", FIXTURES / source, target, "--proof") == 0
+    found = verify(target)
+    assert found.same, found
+    assert any("reference" not in row.compared for row in found.rows)
+    model = lstm_convert.load(target)
+    half = replace(
+        model.layers[0].forward, W=Gates(np.asarray(model.layers[0].forward.W) / 2, model.layers[0].forward.letters)
+    )
+    lstm_convert.save(Model((replace(model.layers[0], forward=half), *model.layers[1:])), target, force=True)
+    assert not verify(target).same
+
+
 def test_a_proof_allows_what_the_user_asked_for(tmp_path: Path) -> None:
     target = tmp_path / "half.pt"
     assert command("convert", PLAIN_TORCH, target, "--dtype", "float16", "--proof") == 0

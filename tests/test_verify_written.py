@@ -83,6 +83,7 @@ def test_the_commands_take_a_written_module(pair: Path, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     assert "PyTorch 2" in out
     assert "B: run by PyTorch 2" in out
+    assert "B: run as a whole by PyTorch 2" in out
     assert "rebuilt B" not in out
     assert command("info", pair) == 0
     assert command("diagnose", HARD_H5, pair) == 0

@@ -60,7 +60,16 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
     if network is None:
         return writing.usage(model, options)
     written = built(network)
-    lines = [f"{part.name}: {_described(part.form)}" for part in written.parts if part.form is not None]
+    recurrent = {
+        written.names[name]: writing.described(layer.recurrent)
+        for name, layer in network.layers.items()
+        if layer.recurrent is not None and not layer.each_step and name in written.names
+    }
+    lines = [
+        f"{part.name}: {recurrent.get(part.name) or _described(part.form)}"
+        for part in written.parts
+        if part.form is not None
+    ]
     return lines + list(_notes(network, written)) + writing.import_notes(model, options)
 
 

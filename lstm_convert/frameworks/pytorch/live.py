@@ -12,7 +12,7 @@ from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
 from lstm_convert.export import network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
 from lstm_convert.frameworks.live import model_of, whole_network
-from lstm_convert.frameworks.pytorch import examples, state_dict
+from lstm_convert.frameworks.pytorch import examples, state_dict, writing
 from lstm_convert.frameworks.pytorch.source_module import module_of
 from lstm_convert.frameworks.pytorch.tensors import array_of, tensor_of
 from lstm_convert.frameworks.pytorch.traced import Traced, traced
@@ -147,12 +147,12 @@ def _of_network(model: Model) -> Any:
 
 def _of_layers(torch: Any, model: Model, options: WriteOptions) -> Any:
     model = replace(model, network=None)
-    if reasons := [reason for layer in model.layers for reason in state_dict.refusals(layer, options)]:
+    if reasons := [reason for layer in model.layers for reason in writing.refusals(layer, options)]:
         raise Unsupported("PyTorch's own modules cannot compute this model exactly", reasons)
-    layers = state_dict.as_written(model.layers, options)
+    layers = writing.as_written(model.layers, options)
     paths = list(dict.fromkeys(layer.path for layer in layers))
     modules = {path: _module(torch, [layer for layer in layers if layer.path == path]) for path in paths}
-    arrays = {name: tensor_of(stored.read()) for name, stored in state_dict.write(model, options).arrays.items()}
+    arrays = {name: tensor_of(stored.read()) for name, stored in writing.write(model, options).arrays.items()}
     for path, module in modules.items():
         prefix = f"{path}." if path else ""
         module.load_state_dict({name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)})
@@ -182,9 +182,9 @@ def _told(layer: Recurrent, owner: Any) -> Recurrent:
 
 def _module(torch: Any, layers: list[Recurrent]) -> Any:
     dtype = getattr(torch, layers[0].forward.W.dtype.name)
-    made = getattr(torch.nn, state_dict.module_name(layers[0]).removeprefix("nn."))
-    batch_first = {} if state_dict.is_cell(layers[0]) else {"batch_first": True}
-    return made(**state_dict.settings(layers), **batch_first, dtype=dtype)
+    made = getattr(torch.nn, writing.module_name(layers[0]).removeprefix("nn."))
+    batch_first = {} if writing.is_cell(layers[0]) else {"batch_first": True}
+    return made(**writing.settings(layers), **batch_first, dtype=dtype)
 
 
 def _tree(torch: Any, modules: Mapping[str, Any]) -> Any:

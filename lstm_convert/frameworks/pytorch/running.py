@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
-from lstm_convert.frameworks.pytorch.state_dict import is_cell, layout_of, module_name, settings
+from lstm_convert.frameworks.pytorch.writing import is_cell, layout_of, module_name, settings
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 from lstm_convert.packing import pack_arrays
 
