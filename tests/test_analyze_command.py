@@ -475,3 +475,22 @@ def test_normalize_says_where_what_reads_the_units_did_not_move_with_them(
 ) -> None:
     _, out, _ = command("normalize", WEATHER, target)
     assert ("has the recurrent layers alone" in out) == alone
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_model_in_files_of_three_frameworks_gives_the_same_tables(command: Command) -> None:
+    data = saved("x.npy", weather_data(12))
+    order = ["--graph", "lstm_1,last,dense_1,tanh,dense_2"]  # which a state dict does not say
+    for target, options in (("keras_3.keras", []), ("torch.safetensors", order)):
+        lstm_convert.convert(WEATHER, target)
+        assert command("analyze", target, "--data", data, "-o", Path(target).stem, *options)[0] == 0
+    assert command("analyze", WEATHER, "--data", data, "-o", "keras_1")[0] == 0
+    for name in ("gates", "units", "lags"):
+        theirs = pq.read_table(f"keras_1/{name}.parquet")
+        for folder in ("keras_3", "torch"):
+            ours = pq.read_table(f"{folder}/{name}.parquet")
+            for column in set(COLUMNS[name]) - {"model", "layer"}:
+                pairs = zip(ours[column].to_pylist(), theirs[column].to_pylist(), strict=True)
+                assert [
+                    (a, b) for a, b in pairs if a != (pytest.approx(b, abs=1e-7) if isinstance(b, float) else b)
+                ] == []
