@@ -16,7 +16,6 @@ from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
-from lstm_convert.network_proof import prove_network
 from lstm_convert.placing import check_free, not_yet_beside, replacing
 from lstm_convert.portion import portion, refusals
 from lstm_convert.precision import cast
@@ -315,6 +314,8 @@ def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
         return proof
     if result.network is None:
         raise InvalidFile("what was written is not read back as a whole network", result.not_understood)
+    from lstm_convert.network_proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
+
     whole = prove_network(model.network, result.network)
     return replace(whole, max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference))
 

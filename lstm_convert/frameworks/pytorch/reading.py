@@ -6,7 +6,6 @@ from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents
 from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch import state_dict
-from lstm_convert.frameworks.pytorch.stated_graph import stated
 
 
 def read(contents: Contents, options: ReadOptions) -> Model:
@@ -21,4 +20,8 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         Unsupported: weights are stored in a form that is not read.
     """
     model = state_dict.read(contents, replace(options, graph=None))
-    return model if options.graph is None else stated(contents, model, options.graph)
+    if options.graph is None:
+        return model
+    from lstm_convert.frameworks.pytorch.stated_graph import stated  # noqa: PLC0415 (few files need it)
+
+    return stated(contents, model, options.graph)
