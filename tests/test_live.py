@@ -151,10 +151,10 @@ class Own(nn.Module):  # type: ignore[misc]  # torch is not followed
 @pytest.mark.parametrize(
     ("module", "error", "reason"),
     [
-        (nn.Linear(INPUTS, 5), InvalidFile, "Linear has no LSTM"),
+        (nn.Conv3d(INPUTS, 5, 2), InvalidFile, "Conv3d has no LSTM"),
         (nn.Sequential(Own()), Unsupported, "none of PyTorch's own"),
     ],
-    ids=["linear", "somebody's own"],
+    ids=["convolution", "somebody's own"],
 )
 def test_a_module_that_is_no_lstm_is_refused(module: nn.Module, error: type[Exception], reason: str) -> None:
     with pytest.raises(error, match=reason):

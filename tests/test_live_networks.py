@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from test_tracing import Several, flat, made
+from torch import nn
 from traced_modules import MODULES
 
 from lstm_convert import Unsupported, from_torch, to_keras, to_torch
@@ -88,3 +89,10 @@ def test_what_keras_has_no_layer_for_is_refused() -> None:
 def test_anything_else_is_a_type_error(make: Any) -> None:
     with pytest.raises(TypeError, match="found int"):
         make(7)
+
+
+def test_a_sequential_without_a_recurrent_layer_becomes_a_keras_model_too() -> None:
+    net = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).eval()
+    x = torch.randn(4, 3)
+    found = to_keras(net)([x.numpy()])
+    assert np.abs(np.asarray(found) - net(x).detach().numpy()).max() < 1e-6

@@ -36,13 +36,22 @@ def from_torch(module: "nn.Module", *, example: "torch.Tensor | Sequence[torch.T
         The model; its arrays are copies.
 
     Raises:
-        InvalidFile: it holds no recurrent layer.
+        InvalidFile: it holds no recurrent layer, and what it computes cannot be told.
         Unsupported: it holds something else under the names of such a layer, or an example was given and what it
             computes is not understood; all of that is listed.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise TypeError(f"expected a torch.nn.Module, found {type(module).__name__}")
+    model = _understood(torch, module, example)
+    if not model.layers and model.network is None:
+        found = [f"found {entry.key}" for entry in model.left_out]
+        raise InvalidFile(f"{type(module).__name__} has no LSTM, GRU or RNN", [*found, *model.not_understood])
+    return model
+
+
+def _understood(torch: Any, module: Any, example: Any) -> Model:
+    """Return what a module's weights tell, and what tracing it does."""
     layers = _layers_alone(torch, module)
     if example is not None:
         given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
@@ -62,8 +71,6 @@ def _layers_alone(torch: Any, module: Any) -> Model:
     """Return the recurrent layers of a module, which its weights tell."""
     arrays = {name: Stored.of(array_of(tensor)) for name, tensor in module.state_dict().items()}
     model = state_dict.read(Contents(arrays), ReadOptions())
-    if not model.layers:
-        raise InvalidFile(f"{type(module).__name__} has no LSTM, GRU or RNN", [f"found {name}" for name in arrays])
     owners = {layer.name: _owner(module, layer) for layer in model.layers}
     foreign = [
         f"{path}: {type(owner).__name__}, expected {_expected(layer)}"
@@ -81,8 +88,6 @@ def _layers_alone(torch: Any, module: Any) -> Model:
 
 def _whole(module: Any, found: Traced, layers: Model) -> Model:
     """Return the model of a whole network; what is left out is what the network does not read."""
-    if not found.network.recurrent:
-        raise InvalidFile(f"the forward of {type(module).__name__} reads no LSTM, GRU or RNN")
     tensors = dict(module.state_dict(keep_vars=True))
     read = {id(tensor) for name, tensor in tensors.items() if name in found.used}
     unread = {name: tensor for name, tensor in tensors.items() if id(tensor) not in read}
