@@ -94,5 +94,5 @@ def test_anything_else_is_a_type_error(make: Any) -> None:
 def test_a_sequential_without_a_recurrent_layer_becomes_a_keras_model_too() -> None:
     net = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).eval()
     x = torch.randn(4, 3)
-    found = to_keras(net)([x.numpy()])
+    found = to_keras(net, example=x)([x.numpy()])
     assert np.abs(np.asarray(found) - net(x).detach().numpy()).max() < 1e-6
