@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_convert import networks
 from lstm_convert.canonical import LSTM, GRUCell, LeftOut, Model, Recurrent
 from lstm_convert.conversion import Conversion
+from lstm_convert.network import words as network_words
 from lstm_convert.packing import whereabouts
 from lstm_convert.table import LAYOUTS
 
@@ -27,7 +27,7 @@ def of_model(source: Path, model: Model) -> Iterator[str]:
         yield from _arrays(layer)
     if model.network is not None and not model.network.is_stack:
         yield "\nthe whole network, which convert ports:"
-        yield from (f"  {line}" for line in networks.lines(model.network))
+        yield from (f"  {line}" for line in network_words.lines(model.network))
     if model.not_understood:
         yield "\nnot ported, so that only --lstm-only does:"
         yield from (f"  {reason}" for reason in model.not_understood)
@@ -137,7 +137,7 @@ def model_facts(model: Model) -> dict[str, Any]:
     return {
         "provenance": asdict(model.provenance),
         "layers": [_layer_facts(layer) for layer in model.layers],
-        "network": networks.facts(model.network) if model.network else None,
+        "network": network_words.facts(model.network) if model.network else None,
         "not_understood": list(model.not_understood),
         "left_out": [asdict(entry) for entry in _left_out(model)],
         "assumed": list(model.assumed),

@@ -314,7 +314,7 @@ def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
         return proof
     if result.network is None:
         raise InvalidFile("what was written is not read back as a whole network", result.not_understood)
-    from lstm_convert.network_proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
+    from lstm_convert.network.proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
 
     whole = prove_network(model.network, result.network)
     return replace(whole, max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference))

@@ -13,8 +13,8 @@ from lstm_convert.canonical import Array, Network
 from lstm_convert.comparison import Measure, Row, Runs, joined
 from lstm_convert.errors import LstmConvertError
 from lstm_convert.frameworks.running import NetworkEngine, Ran
-from lstm_convert.network_inputs import fitting_lengths, network_inputs
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.inputs import fitting_lengths, network_inputs
+from lstm_convert.network.reference import run_network
 from lstm_convert.rounding import ulp
 from lstm_convert.sides import REFERENCE, Side
 

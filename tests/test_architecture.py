@@ -29,26 +29,20 @@ MAY_IMPORT = {
     "packing": ["bundle", "canonical", "errors", "layout"],
     "table": ["activations", "canonical", "layout"],
     "reference": ["activations", "canonical", "errors"],
-    "masks": ["canonical", "errors"],
-    "operations": ["activations", "canonical", "errors", "operations"],
-    "network_reference": ["canonical", "errors", "masks", "operations", "reference"],
-    "network_inputs": ["canonical", "errors", "network_reference", "sequences"],
-    "network_proof": [
-        "canonical", "errors", "network_inputs", "network_reference", "precision", "proof",
-    ],
+    "network": ["activations", "canonical", "errors", "network", "precision", "proof", "reference", "sequences"],
     "precision": ["canonical", "errors"],
     "proof": ["canonical", "errors", "precision", "reference"],
     "formats": ["errors"],
     "yaml_text": ["errors"],
     "containers": ["containers", "errors"],
-    "export": ["activations", "bundle", "canonical", "errors", "export", "masks", "packing", "table"],
+    "export": ["activations", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
-        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout", "masks",
-        "packing", "table",
+        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
+        "network", "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "network_proof", "placing", "portion", "precision", "proof",
+        "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
         "yaml_text",
     ],
     "placing": ["errors"],
@@ -61,7 +55,7 @@ MAY_IMPORT = {
     ],
     "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
     "network_verification": [
-        "canonical", "comparison", "errors", "frameworks", "network_inputs", "network_reference", "rounding", "sides",
+        "canonical", "comparison", "errors", "frameworks", "network", "rounding", "sides",
     ],
     "verification": [
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
@@ -75,8 +69,7 @@ MAY_IMPORT = {
         "sequences", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
-    "networks": ["canonical"],
-    "answers": ["canonical", "conversion", "diagnosis", "networks", "packing", "table"],
+    "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "table"],
     "terminal": ["verification"],
     "options": [],
     "__main__": ["cli"],
@@ -86,8 +79,8 @@ MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_reading", "terminal", "__main__")
 CORE = [
-    "activations", "bundle", "canonical", "conversion", "errors", "layout", "masks", "network_inputs", "network_proof",
-    "network_reference", "operations", "packing", "precision", "proof", "reference",
+    "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
+    "proof", "reference",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

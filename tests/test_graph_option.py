@@ -12,7 +12,7 @@ from torch import nn
 
 from lstm_convert import LayoutMismatch, Model, Unsupported, cli, load, save
 from lstm_convert.frameworks.pytorch.graph_words import WORDS
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.reference import run_network
 
 FEATURES, STEPS = 3, 7
 

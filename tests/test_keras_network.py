@@ -16,7 +16,7 @@ from lstm_convert import InvalidFile, Model
 from lstm_convert.canonical import Activation, Feed
 from lstm_convert.containers import Contents, Stored, hdf5, keras_zip
 from lstm_convert.frameworks import ReadOptions, keras
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.reference import run_network
 
 MODELS = FIXTURES / "models"
 # What their expected values were recorded from, beside the inputs, is no part of the file.

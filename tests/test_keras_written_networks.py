@@ -36,8 +36,8 @@ from lstm_convert.formats import for_writing
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks import keras as adapter
 from lstm_convert.frameworks.keras.running import strange_classes
-from lstm_convert.network_inputs import network_inputs
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.inputs import network_inputs
+from lstm_convert.network.reference import run_network
 
 pytestmark = [
     # TensorFlow's variables have not the newest signature of NumPy's protocol.

@@ -12,8 +12,8 @@ from network_cases import CASES, F64, LINEAR, Case, random, with_random_weights
 
 from lstm_convert.canonical import LSTM, Call, Cell, Feed, Gates, Input, Layer, Network
 from lstm_convert.errors import Unsupported
-from lstm_convert.masks import Given, Joined, Made, mask_of_feed, reaching
-from lstm_convert.network_reference import every_step, mask_array, run_network
+from lstm_convert.network.masks import Given, Joined, Made, mask_of_feed, reaching
+from lstm_convert.network.reference import every_step, mask_array, run_network
 
 
 def cell_of(layer: Any) -> Cell:

@@ -9,9 +9,9 @@ import pytest
 from lstm_convert.activations import named
 from lstm_convert.canonical import LSTM, Call, Cell, Feed, Gates, Input, Layer, Network
 from lstm_convert.errors import InvalidFile
-from lstm_convert.network_inputs import network_inputs
-from lstm_convert.network_proof import prove_network
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.inputs import network_inputs
+from lstm_convert.network.proof import prove_network
+from lstm_convert.network.reference import run_network
 
 LINEAR = named("linear")
 VOCABULARY = 11

@@ -10,7 +10,7 @@ from network_cases import CASES, F64, WITH_WINDOW, Case, called, one_layer, rand
 from lstm_convert.canonical import Layer
 from lstm_convert.canonical.network import KINDS
 from lstm_convert.errors import LayoutMismatch, Unsupported
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.reference import run_network
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

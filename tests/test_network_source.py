@@ -27,8 +27,8 @@ from lstm_convert.export import network_source, network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
 from lstm_convert.frameworks.pytorch import writing
-from lstm_convert.network_inputs import network_inputs
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.inputs import network_inputs
+from lstm_convert.network.reference import run_network
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),

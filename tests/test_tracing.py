@@ -10,7 +10,7 @@ from torch import nn
 from traced_modules import MODULES
 
 from lstm_convert import Model, Unsupported, from_torch
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.reference import run_network
 
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 

@@ -19,7 +19,7 @@ from helpers import FIXTURES, Array
 
 import lstm_convert
 from lstm_convert import InvalidFile, LstmConvertError, Model, Unsupported
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.reference import run_network
 
 MODELS = FIXTURES / "models"
 TOLERANCE = 1e-5

@@ -20,7 +20,7 @@ from lstm_convert.export.network_state import filled
 from lstm_convert.export.recurrence import recurrent
 from lstm_convert.export.source import LOAD, imports
 from lstm_convert.export.templates import LINE, number
-from lstm_convert.masks import ALL, IN_TURN, Given, Joined, Made, Mask
+from lstm_convert.network.masks import ALL, IN_TURN, Given, Joined, Made, Mask
 
 # What works on each entry along axis 1 as on all of them at once.
 _BY_ITSELF = ("activation", "dense", "embedding", "masking", "relu")

@@ -9,7 +9,7 @@ from lstm_convert.canonical import LSTM, Call, Feed, Network, Recurrent
 from lstm_convert.export.names import attributes
 from lstm_convert.export.plan import Part
 from lstm_convert.export.recurrence import part_of
-from lstm_convert.masks import ANY, Given, Joined, Made, Mask, mask_of_call, masks_of_inputs, reaching
+from lstm_convert.network.masks import ANY, Given, Joined, Made, Mask, mask_of_call, masks_of_inputs, reaching
 
 # What `forward` names by itself, and what the file does.
 _TAKEN = (

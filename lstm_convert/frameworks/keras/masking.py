@@ -7,11 +7,11 @@ rnn/time_distributed.py and merging/
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from lstm_convert import masks
 from lstm_convert.canonical import Call, Network
 from lstm_convert.canonical.network import RECURRENT
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.keras.settings import Age
+from lstm_convert.network import masks
 
 # Merges that make the same of numbers that count and of numbers that are masked.
 _PLAIN_MERGES = ("add", "subtract", "average", "concatenate")

@@ -13,7 +13,7 @@ from lstm_convert.frameworks.keras.network_graph import named
 from lstm_convert.frameworks.keras.network_layers import Form, Situation, forms, needs_no_wrapper
 from lstm_convert.frameworks.keras.network_told_masks import can_be_told
 from lstm_convert.frameworks.keras.storing import BFLOAT16, OLDER, Located
-from lstm_convert.masks import ANY, Mask, mask_of_call, masks_of_inputs, reaching
+from lstm_convert.network.masks import ANY, Mask, mask_of_call, masks_of_inputs, reaching
 
 _FORM_BY_MASK = ("maximum", "minimum", "multiply")
 

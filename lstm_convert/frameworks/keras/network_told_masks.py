@@ -9,7 +9,7 @@ from typing import Any
 from lstm_convert.canonical import Feed, Network
 from lstm_convert.frameworks.keras.network_graph import Tensor
 from lstm_convert.frameworks.keras.network_layers import Form
-from lstm_convert.masks import ALL, IN_TURN, Given, Joined, Made, Mask
+from lstm_convert.network.masks import ALL, IN_TURN, Given, Joined, Made, Mask
 
 # Makes an operation and calls it on some tensors.
 Operate = Callable[[Form, tuple[Tensor, ...]], Tensor]

@@ -10,9 +10,9 @@ compute_mask
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lstm_convert import masks
 from lstm_convert.canonical import Feed, Network
 from lstm_convert.frameworks.keras.wiring import Value, WiredCall, Wiring
+from lstm_convert.network import masks
 
 _OPERATIONS = ("NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate")
 MASK_ARGUMENTS = ("mask", "2")

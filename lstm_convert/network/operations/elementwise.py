@@ -4,7 +4,7 @@ import numpy as np
 
 from lstm_convert.activations import function
 from lstm_convert.canonical import Layer
-from lstm_convert.operations.numbers import Bool, Float64, array_of
+from lstm_convert.network.operations.numbers import Bool, Float64, array_of
 
 
 def same(layer: Layer, x: Float64) -> Float64:  # noqa: ARG001 (it is called as all others are)

@@ -3,7 +3,7 @@
 The equations are those of Keras's own layers; arrays have the batch as their first axis.
 """
 
-from lstm_convert.operations.compute import compute
-from lstm_convert.operations.elementwise import differs
+from lstm_convert.network.operations.compute import compute
+from lstm_convert.network.operations.elementwise import differs
 
 __all__ = ["compute", "differs"]

@@ -7,8 +7,8 @@ import numpy as np
 
 from lstm_convert.canonical import Network
 from lstm_convert.errors import InvalidFile
-from lstm_convert.network_inputs import fitting_lengths, network_inputs
-from lstm_convert.network_reference import Float64, run_network
+from lstm_convert.network.inputs import fitting_lengths, network_inputs
+from lstm_convert.network.reference import Float64, run_network
 from lstm_convert.precision import epsilon
 from lstm_convert.proof import Proof, largest_difference
 

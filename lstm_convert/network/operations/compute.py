@@ -5,10 +5,10 @@ from types import MappingProxyType
 
 from lstm_convert.canonical import Layer
 from lstm_convert.errors import LayoutMismatch
-from lstm_convert.operations.elementwise import activation, masking, prelu, relu, rescaling, same, softmax
-from lstm_convert.operations.merges import merge
-from lstm_convert.operations.numbers import Bool, Float64
-from lstm_convert.operations.reshaping import (
+from lstm_convert.network.operations.elementwise import activation, masking, prelu, relu, rescaling, same, softmax
+from lstm_convert.network.operations.merges import merge
+from lstm_convert.network.operations.numbers import Bool, Float64
+from lstm_convert.network.operations.reshaping import (
     cropping,
     flatten,
     flip,
@@ -19,8 +19,8 @@ from lstm_convert.operations.reshaping import (
     upsampling,
     zero_padding,
 )
-from lstm_convert.operations.weighted import batch_norm, dense, embedding, layer_norm
-from lstm_convert.operations.windows import conv, global_pool, pool
+from lstm_convert.network.operations.weighted import batch_norm, dense, embedding, layer_norm
+from lstm_convert.network.operations.windows import conv, global_pool, pool
 
 # All that read one array and no mask.
 _OF_ONE: Mapping[str, Callable[[Layer, Float64], Float64]] = MappingProxyType({

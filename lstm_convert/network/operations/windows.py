@@ -7,7 +7,7 @@ import numpy as np
 
 from lstm_convert.activations import function
 from lstm_convert.canonical import Layer
-from lstm_convert.operations.numbers import Bool, Float64, array_of, channels_back, channels_last
+from lstm_convert.network.operations.numbers import Bool, Float64, array_of, channels_back, channels_last
 
 
 def conv(layer: Layer, x: Float64) -> Float64:

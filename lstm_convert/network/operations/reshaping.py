@@ -3,7 +3,7 @@
 import numpy as np
 
 from lstm_convert.canonical import Layer
-from lstm_convert.operations.numbers import Float64, channels_back, channels_last
+from lstm_convert.network.operations.numbers import Float64, channels_back, channels_last
 
 
 def flatten(layer: Layer, x: Float64) -> Float64:

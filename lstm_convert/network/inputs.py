@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.canonical import Input, Layer, Network
 from lstm_convert.errors import InvalidFile, LayoutMismatch
-from lstm_convert.network_reference import run_network
+from lstm_convert.network.reference import run_network
 from lstm_convert.sequences import normal
 
 Array = NDArray[Any]

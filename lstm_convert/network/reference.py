@@ -8,8 +8,19 @@ from numpy.typing import NDArray
 
 from lstm_convert.canonical import Call, Feed, Layer, Network, Recurrent
 from lstm_convert.errors import LayoutMismatch, Unsupported
-from lstm_convert.masks import ALL, ANY, IN_TURN, Given, Joined, Made, Mask, mask_of_call, masks_of_inputs, reaching
-from lstm_convert.operations import compute, differs
+from lstm_convert.network.masks import (
+    ALL,
+    ANY,
+    IN_TURN,
+    Given,
+    Joined,
+    Made,
+    Mask,
+    mask_of_call,
+    masks_of_inputs,
+    reaching,
+)
+from lstm_convert.network.operations import compute, differs
 from lstm_convert.reference import run
 
 Float64 = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_convert.canonical import Layer
 from lstm_convert.errors import Unsupported
-from lstm_convert.operations.numbers import Bool, Float64
+from lstm_convert.network.operations.numbers import Bool, Float64
 
 _OF_TWO: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType({
     "add": np.add,
