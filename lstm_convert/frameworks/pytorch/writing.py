@@ -124,7 +124,8 @@ def _modules(layers: tuple[Recurrent, ...]) -> Iterator[str]:
 def _whole_module(network: Network, own: Mapping[str, str]) -> Iterator[str]:
     """Yield what is said of the rest of a network, and who writes the module of it all."""
     if own:
-        yield f"{', '.join(own.values())}: no module of PyTorch's own computes or loads it; model.py has the class that does"
+        named = ", ".join(own.values())
+        yield f"{named}: no module of PyTorch's own computes or loads it; model.py has the class that does"
     others = [path for name, path in network_paths(network).items() if network.layers[name].arrays]
     yield f"{', '.join(others)}: the rest of the model; convert to model.py writes the module that loads all of it"
 
