@@ -13,15 +13,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lstm_convert.containers import Contents, Stored
+from lstm_convert.containers import Contents, Stored, hdf5_heaps
+from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
+from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _WHOLE = "Save the model again, so that one file holds all of it."
 _DEEPEST_GROUP = 100
+_MOST_OBJECTS = 200_000
 _LARGEST_ATTRIBUTE = 1 << 26
-_LARGEST_COMPRESSION_RATIO = 200
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -39,6 +41,9 @@ def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
     Raises:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
+    with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
+        hdf5_heaps.refuse_endless(stream)
+        length = stream.seek(0, io.SEEK_END)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -50,7 +55,10 @@ def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
         attributes: dict[str, dict[str, Any]] = {}
         try:
             _collect(file, "", arrays, attributes, around=())
-        except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+            refuse_bomb(sum(map(byte_count, arrays.values())), length)
+        except InvalidFile:
+            raise
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
         yield Contents(arrays, attributes)
 
@@ -88,6 +96,8 @@ def _collect(
     if address in around or len(around) > _DEEPEST_GROUP:
         raise InvalidFile(f"group {prefix or '/'} contains itself, or is nested more than {_DEEPEST_GROUP} deep")
     attributes[prefix] = _attributes(group, prefix)
+    if len(attributes) > _MOST_OBJECTS:
+        raise InvalidFile(f"it has more than {_MOST_OBJECTS} groups and arrays, some of them under many names")
     for name in group:
         path = f"{prefix}/{name}" if prefix else name
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -108,8 +118,10 @@ def _stored(dataset: h5py.Dataset, path: str) -> Stored:
     if shape is None:
         raise InvalidFile(f"{path} is an empty dataset without a shape")
     size, held = math.prod(shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if size > held * (_LARGEST_COMPRESSION_RATIO if dataset.compression else 1):
+    if size > held and not (dataset.compression and held):
         raise InvalidFile(f"{path} claims {shape} {dataset.dtype}, {size} bytes, and the file holds {held} for it")
+    if (piece := math.prod(dataset.chunks or ()) * dataset.dtype.itemsize) > max(ALWAYS_ALLOWED, size):
+        raise InvalidFile(f"{path} has {size} bytes and is stored in pieces of {piece}")
 
     def read() -> Any:
         try:
@@ -127,6 +139,8 @@ def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, Any]:
     values = {}
     for name in item.attrs:
         handle = item.attrs.get_id(name)
+        if handle.shape is None:  # it has no value
+            continue
         if math.prod(handle.shape) * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
             raise InvalidFile(f"attribute {name} of {path or 'the file'} is larger than {_LARGEST_ATTRIBUTE} bytes")
         values[name] = _decoded(item.attrs[name])

@@ -40,6 +40,8 @@ PLAIN_BUILTINS = frozenset(_PLAIN_BUILTINS.split())
 """The exception to `builtins` among them."""
 
 LONGEST_NAME = 1000
+MOST_STEPS = 2_000_000
+"""How many opcodes a pickle may have, each of which makes a hundred bytes or so; a tensor takes some twenty."""
 LARGEST_KEY_BITS = 64
 LONGEST_KEY_TUPLE = 8
 
@@ -133,6 +135,8 @@ class _Machine:
 
     def step(self, opcode: str, argument: Any) -> None:
         self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise self.refusal(f"has more than {MOST_STEPS} opcodes")
         act = _OPCODES.get(opcode)
         if act is None:
             raise self.refusal(f"uses the opcode {opcode}, which no torch file has")
@@ -243,6 +247,12 @@ class _Machine:
         if self.persistent_load is None:
             raise self.refusal("refers to data outside itself")
         self.stack.append(self.persistent_load(self.stack.pop()))
+
+
+def shown(value: Any) -> str:
+    """Return a value of a pickle in a few words; one that is nested or huge by its type alone."""
+    small = isinstance(value, int) and value.bit_length() <= LARGEST_KEY_BITS
+    return f"{value!r:.60}" if small or isinstance(value, str | bytes | float | None) else f"a {type(value).__name__}"
 
 
 def hashable(key: Any) -> Any:
