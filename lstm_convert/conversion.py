@@ -197,19 +197,26 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 def _check(model: Model) -> None:
     """Refuse a model with nothing to port, or with numbers that are none."""
+    if strange := [f"{place}: {array.dtype}" for place, array in model.arrays() if not _is_real(array.dtype)]:
+        raise InvalidFile("has weights that are no real numbers", strange, "Copy or download the file again.")
     if not model.layers and model.not_understood:
         raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
     if not model.layers and model.network is None:
         raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
-    broken = [
-        f"{place}: {count} of {array.size} numbers are NaN or infinite"
-        for place, array in model.arrays()
-        if (count := array.size - np.count_nonzero(np.isfinite(array)))
-    ]
+    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+        broken = [
+            f"{place}: {count} of {array.size} numbers are NaN or infinite"
+            for place, array in model.arrays()
+            if (count := array.size - np.count_nonzero(np.isfinite(array)))
+        ]
     if broken:
         raise InvalidFile(
             "has weights that are not numbers", broken, "The training diverged; take an earlier checkpoint."
         )
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" or "float" in dtype.name  # the second is ml_dtypes' own
 
 
 def _architecture(config: PathLike | None) -> Any:

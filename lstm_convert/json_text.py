@@ -39,6 +39,6 @@ def parsed(text: Any, what: str) -> Any:
 def _without_duplicates(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) < len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise InvalidFile(f"{what} has {twice!r:.60} twice in one object", next_step=NEXT_STEP)
     return unique

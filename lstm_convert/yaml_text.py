@@ -44,15 +44,17 @@ def parsed(text: str) -> Any:
         )
     try:
         document = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader with one tag more, which makes lists)
-        if _count(document, {}) > MOST_VALUES:
-            raise InvalidFile(f"is YAML that stands for more than {MOST_VALUES} values")
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, InvalidFile):
-            raise
         raise InvalidFile(
             f"is neither JSON nor plain YAML: {str(error).splitlines()[0]}",
             next_step="Give what model.to_json() or model.to_yaml() returned.",
         ) from error
+    if _count(document, {}) > MOST_VALUES:
+        raise InvalidFile(
+            f"is YAML that stands for more than {MOST_VALUES} values",
+            next_step="Give what model.to_json() returned.",
+        )
+    return document
 
 
 def _count(value: Any, counts: dict[int, int]) -> int:

@@ -22,8 +22,12 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _WHOLE = "Save the model again, so that one file holds all of it."
 _DEEPEST_GROUP = 100
-_MOST_OBJECTS = 200_000
+_MOST_OBJECTS = 30_000
 _LARGEST_ATTRIBUTE = 1 << 26
+# What attributes are of; of others, as of lists of any length, a damaged file can make the HDF5 library crash.
+_PLAIN_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
+# Keras 3 keeps bfloat16 as bytes without a meaning.
+_NUMBER_TYPES = (*_PLAIN_TYPES, h5py.h5t.OPAQUE)
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -124,6 +128,8 @@ def _stored(dataset: h5py.Dataset, path: str) -> Stored:
         raise InvalidFile(f"{path} has {size} bytes and is stored in pieces of {piece}")
 
     def read() -> Any:
+        if dataset.id.get_type().get_class() not in _NUMBER_TYPES:
+            raise InvalidFile(f"{path} holds {dataset.dtype}, which are no numbers")
         try:
             return np.asarray(dataset[()])
         except OSError as error:
@@ -141,6 +147,8 @@ def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, Any]:
         handle = item.attrs.get_id(name)
         if handle.shape is None:  # it has no value
             continue
+        if handle.get_type().get_class() not in _PLAIN_TYPES:
+            raise InvalidFile(f"attribute {name} of {path or 'the file'} is neither text nor number")
         if math.prod(handle.shape) * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
             raise InvalidFile(f"attribute {name} of {path or 'the file'} is larger than {_LARGEST_ATTRIBUTE} bytes")
         values[name] = _decoded(item.attrs[name])

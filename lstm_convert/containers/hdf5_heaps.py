@@ -2,7 +2,7 @@
 
     4 bytes   "GCOL"
     4 bytes   the version, 1, and zeros
-    8 bytes   how long the heap is
+    8 bytes   how long the heap is, with these 16 bytes
     objects   each 2 bytes number, 6 bytes of no interest here, 8 bytes size, then its bytes, padded to 8;
               number 0 is free space, whose size counts these 16 bytes too
 
@@ -40,8 +40,8 @@ def refuse_endless(file: BinaryIO) -> None:
         file.seek(place + len(START))
         head = file.read(LENGTH.size)
         size = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else 0
-        rest = file.read(min(size, LARGEST_HEAP)) if size else b""
-        if not _ends(rest):
+        objects = file.read(max(0, min(size, LARGEST_HEAP) - len(START) - len(head)))
+        if not _ends(objects):
             raise InvalidFile(
                 f"this HDF5 file is damaged: the heap at byte {place} of it has no end",
                 next_step="Copy or download it again.",

@@ -9,6 +9,7 @@ what it builds grows with its length and no faster.
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from mmap import mmap
@@ -108,8 +109,10 @@ def load(file: IO[bytes] | mmap, source: str, calls: Calls, persistent_load: Per
     machine = _Machine(source, calls, persistent_load)
     position: int | None = 0
     try:
-        for opcode, argument, position in pickletools.genops(cast("IO[bytes]", file)):  # noqa: B007 (the position is for the error below)
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a text has of odd escapes is of no interest
+            for opcode, argument, position in pickletools.genops(cast("IO[bytes]", file)):  # noqa: B007 (the position is for the error below)
+                machine.step(opcode.name, argument)
         return Loaded(machine.stack.pop(), frozenset(machine.names))
     except InvalidFile:
         raise

@@ -23,7 +23,7 @@ PADDING_EXTRA = struct.Struct("<2sH")
 NEEDS_ZIP64 = 2**30
 """A member this large gets 64-bit sizes; zipfile itself would want them at 2 GiB, less a margin."""
 
-ENCRYPTED = 0x1
+ENCRYPTED, UTF_8 = 0x1, 0x800
 BROKEN = (
     ArithmeticError,
     EOFError,
@@ -72,7 +72,10 @@ class Archive:
         if member.stored:
             return memoryview(self.map)[member.start : member.start + member.size]
         with refusing(name):
-            return memoryview(self.zip.read(name))
+            content = self.zip.read(name)
+        if len(content) != member.size:
+            raise InvalidFile(f"the member {name} has {len(content)} bytes, not {member.size}", next_step=COPY_AGAIN)
+        return memoryview(content)
 
     def checked(self, name: str) -> memoryview:
         """Return a member's bytes after comparing them with their checksum."""
@@ -153,8 +156,11 @@ def _members(archive: zipfile.ZipFile, mapped: mmap.mmap) -> dict[str, Member]:
 def _member(info: zipfile.ZipInfo, mapped: mmap.mmap) -> Member:
     """Check one entry of the directory against the member's own header, and return where its data are."""
     signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(mapped, info.header_offset)
-    if signature != START or method != info.compress_type:
+    name = mapped[(begin := info.header_offset + LOCAL_HEADER.size) : begin + name_length]
+    if signature != START or method != info.compress_type or name != _encoded(info):
         raise InvalidFile(f"the directory and the header of {info.filename} differ", next_step=COPY_AGAIN)
+    if info.filename.startswith("/") or ".." in info.filename.split("/") or "\\" in info.filename:
+        raise InvalidFile(f"the member {info.filename} leads out of the archive", next_step=COPY_AGAIN)
     if (flags | info.flag_bits) & ENCRYPTED:
         raise InvalidFile(f"the member {info.filename} is encrypted", next_step="Decrypt the archive first.")
     if info.compress_type not in METHODS:
@@ -167,6 +173,11 @@ def _member(info: zipfile.ZipInfo, mapped: mmap.mmap) -> Member:
         raise InvalidFile(f"the member {info.filename} is stored as it is, yet has two sizes", next_step=COPY_AGAIN)
     start = info.header_offset + LOCAL_HEADER.size + name_length + extra_length
     return Member(info.filename, info.file_size, stored, start, info.CRC)
+
+
+def _encoded(info: zipfile.ZipInfo) -> bytes:
+    """Return a member's name as its header should have it."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & UTF_8 else "cp437")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
 from lstm_convert import json_text
+from lstm_convert.activations import FUNCTIONS, computable
 from lstm_convert.canonical import (
     Activation,
     Cell,
@@ -62,10 +63,10 @@ def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Mode
     """
     return Model(
         layers=layers,
-        left_out=tuple(LeftOut(**{**entry, "shape": tuple(entry["shape"])}) for entry in document["left_out"]),
-        assumed=tuple(map(str, document["assumed"])),
-        notes=tuple(map(str, document.get("notes", ()))),
-        provenance=Provenance(**document["provenance"]),
+        left_out=tuple(map(_left_out, document["left_out"])),
+        assumed=tuple(map(_text, document["assumed"])),
+        notes=tuple(map(_text, document.get("notes", ()))),
+        provenance=Provenance(**{name: _text(value) for name, value in document["provenance"].items()}),
     )
 
 
@@ -103,13 +104,34 @@ def cell_options(kind: type[RecurrentCell], said: Mapping[str, Any]) -> dict[str
     return roles | _checked(kind, {name: said[name] for name in kind.setting_names() if name in said})
 
 
+def _left_out(said: Mapping[str, Any]) -> LeftOut:
+    return LeftOut(
+        **{**{name: _text(value) for name, value in said.items() if name != "shape"}, "shape": _shape(said["shape"])}
+    )
+
+
+def _shape(said: Any) -> tuple[int, ...]:
+    if not isinstance(said, list) or not all(isinstance(size, int) for size in said):
+        raise TypeError("a shape is no list of whole numbers")
+    return tuple(said)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text is a {type(value).__name__}")
+    return value
+
+
 def _keys(said: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(key) for name, key in said.items()}
+    return {str(name): _text(key) for name, key in said.items()}
 
 
 def _activation(name: Any, parameters: Mapping[str, Any] | None = None) -> Activation:
     numbers = {str(key): _number(number) for key, number in (parameters or {}).items()}
-    return Activation(str(name), numbers)
+    activation = Activation(str(name), numbers)
+    if activation.name in FUNCTIONS and not computable(activation):
+        raise TypeError(f"{activation.name:.60} has the numbers {', '.join(numbers) or 'none'}")
+    return activation
 
 
 def _number(value: Any) -> float:

@@ -49,8 +49,10 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     refuse_foreign(recurrent)
     assumed = tuple(assumptions(source, recurrent))
     layers = keepsake.in_order(contents, canonical_layers(source, recurrent))
-    kept = keepsake.restored(contents, layers) if options.keepsakes else layers
     names = [layer.name for layer in layers]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidFile("two recurrent layers have one name", twice)
+    kept = keepsake.restored(contents, layers) if options.keepsakes else layers
     whole = understood(source, wiring, dict(zip(names, kept, strict=True))) if wiring else Understood()
     used = {key for layer in recurrent for cell in layer.cells for key in cell.keys.values()}
     return Model(

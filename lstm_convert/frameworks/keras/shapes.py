@@ -77,7 +77,7 @@ def _sample(shape: Any) -> tuple[int | None, ...] | None:
 
 
 def _is_size(size: Any) -> bool:
-    return size is None or (isinstance(size, int) and 0 <= size <= _LARGEST_SIZE)
+    return size is None or (type(size) is int and 0 <= size <= _LARGEST_SIZE)
 
 
 def _dtype(node: Node, *, only_words: bool) -> str:
