@@ -1,7 +1,7 @@
 """The heaps in which an HDF5 file keeps texts, looked through before the HDF5 library does, which one can lock up.
 
     4 bytes   "GCOL"
-    4 bytes   the version, 1, and zeros
+    4 bytes   the version, 1, and what the library passes over
     8 bytes   how long the heap is, with these 16 bytes
     objects   each 2 bytes number, 6 bytes of no interest here, 8 bytes size, then its bytes, padded to 8;
               number 0 is free space, whose size counts these 16 bytes too
@@ -11,20 +11,25 @@ The library steps from object to object. Where a step has no length, it never en
 *Source:* HDF5 1.14.6, src/H5HGcache.c, H5HG__cache_heap_deserialize; HDF5 File Format Specification 3.0, III.E
 """
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from lstm_convert.errors import InvalidFile
 
-START = b"GCOL\1\0\0\0"
+START = b"GCOL\1"
+HEAD = 8
 LENGTH = struct.Struct("<Q")
 OBJECT = struct.Struct("<H6xQ")
 
-LARGEST_HEAP = 1 << 26
+MOST_TEXTS = 200_000
+"""How many objects all heaps of a file may have."""
 
 _BLOCK = 1 << 20
 _ALIGNMENT = 8
+_WRAPS = 1 << 63  # a step of this length leads back
+_NEXT_STEP = "Copy or download it again."
 
 
 def refuse_endless(file: BinaryIO) -> None:
@@ -34,24 +39,23 @@ def refuse_endless(file: BinaryIO) -> None:
         file: the whole file; it is read in blocks.
 
     Raises:
-        InvalidFile: there is one.
+        InvalidFile: there is one, or there are too many objects to tell.
     """
+    count, size = 0, file.seek(0, io.SEEK_END)
     for place in _places(file):
-        file.seek(place + len(START))
-        head = file.read(LENGTH.size)
-        size = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else 0
-        objects = file.read(max(0, min(size, LARGEST_HEAP) - len(START) - len(head)))
-        if not _ends(objects):
-            raise InvalidFile(
-                f"this HDF5 file is damaged: the heap at byte {place} of it has no end",
-                next_step="Copy or download it again.",
-            )
+        for step in _steps(file, place, size):
+            count += 1
+            if step <= 0 or count > MOST_TEXTS:
+                what = "has no end" if step <= 0 else f"is one of many, with more than {MOST_TEXTS} texts in them"
+                raise InvalidFile(
+                    f"this HDF5 file is damaged: the heap at byte {place} of it {what}", next_step=_NEXT_STEP
+                )
 
 
 def _places(file: BinaryIO) -> Iterator[int]:
     """Yield where heaps begin, or what looks like one."""
     begin, kept = 0, b""
-    while block := _read_at(file, begin + len(kept)):
+    while block := _read_at(file, begin + len(kept), _BLOCK):
         block = kept + block
         found = block.find(START)
         while found >= 0:
@@ -61,18 +65,19 @@ def _places(file: BinaryIO) -> Iterator[int]:
         begin += len(block) - len(kept)
 
 
-def _read_at(file: BinaryIO, place: int) -> bytes:
-    file.seek(place)
-    return file.read(_BLOCK)
-
-
-def _ends(objects: bytes) -> bool:
-    """Return whether going from object to object comes to the end."""
-    place = 0
-    while place + OBJECT.size <= len(objects):
-        number, size = OBJECT.unpack_from(objects, place)
-        step = OBJECT.size + -(-size // _ALIGNMENT) * _ALIGNMENT if number else size
-        if step <= 0 or step >> 63:
-            return False
+def _steps(file: BinaryIO, place: int, size: int) -> Iterator[int]:
+    """Yield how far it is from object to object of the heap at a place, as the library counts it."""
+    start = place + HEAD
+    head = _read_at(file, start, LENGTH.size)
+    end = min(place + LENGTH.unpack(head)[0], size) if len(head) == LENGTH.size else 0
+    place = start + LENGTH.size
+    while place + OBJECT.size <= end:
+        number, length = OBJECT.unpack(_read_at(file, place, OBJECT.size))
+        step = OBJECT.size + -(-length // _ALIGNMENT) * _ALIGNMENT if number else length
+        yield step if step < _WRAPS else 0
         place += step
-    return True
+
+
+def _read_at(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)

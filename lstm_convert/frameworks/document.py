@@ -105,9 +105,8 @@ def cell_options(kind: type[RecurrentCell], said: Mapping[str, Any]) -> dict[str
 
 
 def _left_out(said: Mapping[str, Any]) -> LeftOut:
-    return LeftOut(
-        **{**{name: _text(value) for name, value in said.items() if name != "shape"}, "shape": _shape(said["shape"])}
-    )
+    texts = {name: _text(value) for name, value in said.items() if name != "shape"}
+    return LeftOut(shape=_shape(said["shape"]), **texts)
 
 
 def _shape(said: Any) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ CANARY = "executed"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 # Each with a text as its argument; what scanners of pickles have let through stands beside what all of them know.
-FUNCTIONS = """
+_NAMED = """
 os.system posix.system nt.system os.popen os.execv subprocess.Popen subprocess.getoutput commands.getoutput
 pty.spawn platform.popen builtins.eval builtins.exec builtins.compile builtins.open builtins.getattr builtins.__import__
 builtins.breakpoint builtins.setattr builtins.globals __builtin__.eval __builtin__.apply __builtin__.execfile
@@ -34,7 +34,8 @@ torch.utils._config_module.load_config torch.utils.bottleneck.__main__.run_cprof
 torch._dynamo.guards.GuardBuilder.get torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression
 torch.distributed.rpc.internal.PythonUDF torch._inductor.codecache.compile_file torch.ops.load_library
 pandas.eval pandas.read_pickle joblib.load dill.loads cloudpickle.loads yaml.unsafe_load
-""".split()
+"""
+FUNCTIONS = _NAMED.split()
 
 _STEPS_TOO_MANY = 2_000_001
 _DEEP = 100_000
@@ -59,13 +60,22 @@ _ARGUMENT = _text(f"touch {CANARY}")
 _LAUGHS = b"".join(b"h%cq%c0h%ch%c\x86q%c0" % (n, n, n, n, n + 1) for n in range(60))
 
 ROUTES: dict[str, tuple[bytes, str]] = {
-    "REDUCE inside a state": (b"\x80\x02cmy\nClass\n)\x81}X\x01\x00\x00\x00a" + _SYSTEM + _ARGUMENT + b"\x85Rsb.", "os.system"),
-    "REDUCE of what a REDUCE returns": (b"\x80\x02cbuiltins\ngetattr\ncos\n\n" + _ARGUMENT + b"\x86R)R.", "builtins.getattr"),
+    "REDUCE inside a state": (
+        b"\x80\x02cmy\nClass\n)\x81}X\x01\x00\x00\x00a" + _SYSTEM + _ARGUMENT + b"\x85Rsb.",
+        "os.system",
+    ),
+    "REDUCE of what a REDUCE returns": (
+        b"\x80\x02cbuiltins\ngetattr\ncos\n\n" + _ARGUMENT + b"\x86R)R.",
+        "builtins.getattr",
+    ),
     "REDUCE of an object": (b"\x80\x02cmy\nClass\n)\x81" + _ARGUMENT + b"\x85R.", "calls a Inert"),
     "STACK_GLOBAL": (_stacked("os", "system") + _ARGUMENT + b"\x85R.", "os.system"),
     "STACK_GLOBAL by a dotted name": (_stacked("torch", "os.system") + _ARGUMENT + b"\x85R.", "torch.os.system"),
     "STACK_GLOBAL through a package": (_stacked("torch.nn", "functools.os.popen") + b")R.", "functools.os.popen"),
-    "STACK_GLOBAL from the memo": (b"\x80\x04" + _text("os") + b"\x940" + _text("system") + b"\x940h\x00h\x01\x93.", "os.system"),
+    "STACK_GLOBAL from the memo": (
+        b"\x80\x04" + _text("os") + b"\x940" + _text("system") + b"\x940h\x00h\x01\x93.",
+        "os.system",
+    ),
     "INST": (b"(" + _ARGUMENT + b"ios\nsystem\n.", "opcode INST"),
     "OBJ": (b"\x80\x02(" + _SYSTEM + _ARGUMENT + b"o.", "os.system"),
     "NEWOBJ": (b"\x80\x02csubprocess\nPopen\n" + _ARGUMENT + b"\x85\x81.", "subprocess.Popen"),

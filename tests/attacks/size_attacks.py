@@ -89,7 +89,7 @@ def many_layers() -> dict[str, Any]:
 def attacks() -> Iterator[Attack]:
     """Yield every architecture in a `.keras`, and shapes that lie in a safetensors file."""
     for name, (layers, said) in CHAINS.items():
-        yield Attack(f"sizes: {name}", "a.keras", partial(_write, lambda layers=layers: _chain(layers)), said)
+        yield Attack(f"sizes: {name}", "a.keras", partial(_write, partial(_chain, layers)), said)
     yield Attack(
         "sizes: models that call models twice", "a.keras", partial(_write, nested_calls), "more than 100000 times"
     )

@@ -37,7 +37,7 @@ def main() -> None:
     seen: list[str] = []
     sys.addaudithook(lambda event, arguments: _note(seen, event, arguments))
     answers = {name: _tried(root / name, file, config, seen) for name, file, config in json.load(sys.stdin)}
-    print(json.dumps(answers))
+    sys.stdout.write(json.dumps(answers))
 
 
 def _warm_up(root: Path) -> None:

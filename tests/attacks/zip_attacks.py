@@ -120,7 +120,7 @@ BUILDERS = {
     "overlapping members": (_overlapping, "reaches into"),
     "two members of one name": (_twice, "two members have the name"),
     "a name that climbs": (partial(_named, "../../escaped.npy"), "leads out of the archive"),
-    "an absolute name": (partial(_named, "/tmp/escaped.npy"), "leads out of the archive"),
+    "an absolute name": (partial(_named, "/escaped.npy"), "leads out of the archive"),
     "a name of Windows": (partial(_named, "..\\escaped.npy"), "leads out of the archive"),
     "a lying size": (partial(_field, _ENTRY, 24, "<I", 2**31), "two sizes"),
     "a lying compressed size": (partial(_field, _ENTRY, 20, "<I", 2**31), "two sizes"),
