@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from attacks import Attack, hdf5_attacks, pickle_attacks, size_attacks, text_att
 
 from lstm_convert import errors
 
+ROOT = Path(__file__).parent.parent
 GROUPS: dict[str, Callable[[], Iterable[Attack]]] = {
     "pickles": pickle_attacks.attacks,
     "zips": zip_attacks.attacks,
@@ -82,3 +84,18 @@ def test_a_call_that_would_be_made_would_be_seen(monkeypatch: pytest.MonkeyPatch
     watch._note(seen, "open", (str(tmp_path / "x"), "w", 0))  # noqa: SLF001
     watch._note(seen, "open", (str(tmp_path / "x"), "rb", 0))  # noqa: SLF001
     assert seen == ["os.system ('touch x',)", f"writes {tmp_path / 'x'}"]
+
+
+def test_every_bound_that_is_told_stands_once_in_the_code() -> None:
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|") and ".py`" in line]
+    told = [
+        (name, path)
+        for row in rows
+        for names, path in re.findall(r"((?:`\w+`(?:, )?)+) in `([\w/]+\.py)`", row)
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert len(told) > 25
+    for name, path in told:
+        code = (ROOT / "lstm_convert" / path).read_text("utf-8")
+        assert len(re.findall(rf"^(?:\w+, )*{name}(?:, \w+)* = ", code, re.MULTILINE)) == 1, (name, path)

@@ -70,7 +70,7 @@ def nameless(*_: Any, **__: Any) -> None:
         (lambda *_, **__: sys.__stdout__.write("hello") and sys.__stdout__.flush(), "FAILED: prints"),  # type: ignore[union-attr]
         (stray, "FAILED: leaves files"),
         (nameless, "FAILED: names no file"),
-        (lambda *_, **__: {}["x"], "FAILED: KeyError"),
+        (lambda *_, **__: dict[str, str]()["x"], "FAILED: KeyError"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -23,11 +23,14 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _WHOLE = "Save the model again, so that one file holds all of it."
 _DEEPEST_GROUP = 100
 _MOST_OBJECTS = 30_000
-_LARGEST_ATTRIBUTE = 1 << 26
+_LARGEST_ATTRIBUTE = 1 << 24
+_MOST_ENTRIES = 1_000_000
+# So many bytes the texts of an attribute may take, if each is as long as the longest of the file: all may be that one.
+_LARGEST_TEXTS = 1 << 29
 # What attributes are of; of others, as of lists of any length, a damaged file can make the HDF5 library crash.
 _PLAIN_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
 # Keras 3 keeps bfloat16 as bytes without a meaning.
-_NUMBER_TYPES = (*_PLAIN_TYPES, h5py.h5t.OPAQUE)
+_NUMBER_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.OPAQUE)
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -46,7 +49,7 @@ def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
     with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
-        hdf5_heaps.refuse_endless(stream)
+        longest = hdf5_heaps.longest_text(stream)
         length = stream.seek(0, io.SEEK_END)
     try:
         file = h5py.File(path, "r")
@@ -58,7 +61,7 @@ def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
         arrays: dict[str, Stored] = {}
         attributes: dict[str, dict[str, Any]] = {}
         try:
-            _collect(file, "", arrays, attributes, around=())
+            _collect(file, "", arrays, attributes, longest, around=())
             refuse_bomb(sum(map(byte_count, arrays.values())), length)
         except InvalidFile:
             raise
@@ -94,12 +97,13 @@ def _collect(
     prefix: str,
     arrays: dict[str, Stored],
     attributes: dict[str, dict[str, Any]],
+    longest: int,
     around: tuple[int, ...],
 ) -> None:
     address = h5py.h5o.get_info(group.id).addr
     if address in around or len(around) > _DEEPEST_GROUP:
         raise InvalidFile(f"group {prefix or '/'} contains itself, or is nested more than {_DEEPEST_GROUP} deep")
-    attributes[prefix] = _attributes(group, prefix)
+    attributes[prefix] = _attributes(group, prefix, longest)
     if len(attributes) > _MOST_OBJECTS:
         raise InvalidFile(f"it has more than {_MOST_OBJECTS} groups and arrays, some of them under many names")
     for name in group:
@@ -108,10 +112,10 @@ def _collect(
             raise InvalidFile(f"{path} is a link to somewhere else, which is not followed", next_step=_WHOLE)
         item = group[name]
         if isinstance(item, h5py.Group):
-            _collect(item, path, arrays, attributes, (*around, address))
+            _collect(item, path, arrays, attributes, longest, (*around, address))
         elif isinstance(item, h5py.Dataset):
             arrays[path] = _stored(item, path)
-            attributes[path] = _attributes(item, path)
+            attributes[path] = _attributes(item, path, longest)
 
 
 def _stored(dataset: h5py.Dataset, path: str) -> Stored:
@@ -140,19 +144,26 @@ def _stored(dataset: h5py.Dataset, path: str) -> Stored:
     return Stored(tuple(shape), dataset.dtype, read)
 
 
-def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, Any]:
-    """Return an object's attributes, byte strings decoded and arrays of them as lists."""
+def _attributes(item: h5py.Group | h5py.Dataset, path: str, longest: int) -> dict[str, Any]:
+    """Return an object's attributes, byte strings decoded and arrays of them as lists; one without a value is none."""
     values = {}
     for name in item.attrs:
         handle = item.attrs.get_id(name)
-        if handle.shape is None:  # it has no value
-            continue
-        if handle.get_type().get_class() not in _PLAIN_TYPES:
-            raise InvalidFile(f"attribute {name} of {path or 'the file'} is neither text nor number")
-        if math.prod(handle.shape) * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
-            raise InvalidFile(f"attribute {name} of {path or 'the file'} is larger than {_LARGEST_ATTRIBUTE} bytes")
-        values[name] = _decoded(item.attrs[name])
+        if handle.shape is not None:
+            _check_attribute(handle, f"attribute {name} of {path or 'the file'}", longest)
+            values[name] = _decoded(item.attrs[name])
     return values
+
+
+def _check_attribute(handle: h5py.h5a.AttrID, what: str, longest: int) -> None:
+    """Raise where an attribute is not plain, or would take much memory."""
+    if handle.get_type().get_class() not in _PLAIN_TYPES:
+        raise InvalidFile(f"{what} is neither text nor number")
+    count = math.prod(handle.shape)
+    if count > _MOST_ENTRIES or count * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
+        raise InvalidFile(f"{what} is larger than {_LARGEST_ATTRIBUTE} bytes, or has more than {_MOST_ENTRIES} entries")
+    if handle.dtype.hasobject and count * longest > _LARGEST_TEXTS:
+        raise InvalidFile(f"{what} has {count} texts, in a file with one of {longest} bytes, which may be all of them")
 
 
 def _decoded(value: Any) -> Any:

@@ -32,24 +32,25 @@ _WRAPS = 1 << 63  # a step of this length leads back
 _NEXT_STEP = "Copy or download it again."
 
 
-def refuse_endless(file: BinaryIO) -> None:
-    """Raise where a heap has an object that leads to no next one.
+def longest_text(file: BinaryIO) -> int:
+    """Return how long the longest text in any heap is, and raise where a heap has an object that leads to no next one.
 
     Args:
         file: the whole file; it is read in blocks.
 
     Raises:
-        InvalidFile: there is one, or there are too many objects to tell.
+        InvalidFile: there is such an object, or there are too many to tell.
     """
-    count, size = 0, file.seek(0, io.SEEK_END)
+    count, longest, size = 0, 0, file.seek(0, io.SEEK_END)
     for place in _places(file):
         for step in _steps(file, place, size):
-            count += 1
+            count, longest = count + 1, max(longest, step)
             if step <= 0 or count > MOST_TEXTS:
                 what = "has no end" if step <= 0 else f"is one of many, with more than {MOST_TEXTS} texts in them"
                 raise InvalidFile(
                     f"this HDF5 file is damaged: the heap at byte {place} of it {what}", next_step=_NEXT_STEP
                 )
+    return min(longest, size)
 
 
 def _places(file: BinaryIO) -> Iterator[int]:

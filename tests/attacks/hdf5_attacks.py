@@ -112,6 +112,12 @@ def _large_attribute(file: Any) -> None:
     file.attrs.create("layer_names", np.zeros(70_000_000, "S1"))
 
 
+def _texts_without_end(file: Any) -> None:
+    """Let each of 4000 names be the same text of a megabyte."""
+    file[KEY] = np.ones(SHAPE, "f4")
+    file.attrs["layer_names"] = ["a" * 1_000_000, *["b"] * 3999]
+
+
 def _without_a_value(file: Any) -> None:
     file[KEY] = h5py.Empty("f4")
 
@@ -155,6 +161,7 @@ BUILDERS: dict[str, tuple[Callable[[Any], None], str]] = {
     "a group in itself": (_cycle, "contains itself"),
     "groups nested deep": (_nested_deep, "nested more than"),
     "an attribute of 70 MB": (_large_attribute, "attribute layer_names"),
+    "texts that may be one long one": (_texts_without_end, "which may be all of them"),
     "an array without a value": (_without_a_value, "empty dataset"),
     "references for numbers": (_references, ""),
     "records for numbers": (_records, ""),

@@ -5,6 +5,7 @@
 A subprocess of the tests: it grows by at most a gigabyte, and what it does besides reading is written down.
 """
 
+import codecs
 import json
 import resource
 import sys
@@ -42,6 +43,7 @@ def main() -> None:
 
 def _warm_up(root: Path) -> None:
     """Import what reading and writing import, so that no import is taken for an attack."""
+    codecs.lookup("raw_unicode_escape")  # which pickletools reads old texts with
     fixtures = Path(__file__).parents[2] / "fixtures"
     lstm_convert.convert(fixtures / "torch-2.13/plain.legacy.pt", root / "warm.keras")
     lstm_convert.convert(root / "warm.keras", root / "warm.pt", lstm_only=True)
