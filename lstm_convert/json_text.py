@@ -27,13 +27,32 @@ def parsed(text: Any, what: str) -> Any:
     if len(text) > LARGEST:
         raise InvalidFile(f"{what} is larger than {LARGEST} bytes, too large for what it is", next_step=NEXT_STEP)
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, what))
+        value = json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, what))
+        if ("\\u" if isinstance(text, str) else b"\\u") in text:
+            refuse_half_characters(json.dumps(value, ensure_ascii=False), what)
+        return value
     except RecursionError as error:
         raise InvalidFile(f"{what} is no JSON that is read: it is nested too deeply", next_step=NEXT_STEP) from error
     except InvalidFile:
         raise
     except ValueError as error:
         raise InvalidFile(f"{what} is no JSON ({error!s:.200})", next_step=NEXT_STEP) from error
+
+
+def refuse_half_characters(text: str, what: str) -> None:
+    """Raise where a text has half of a pair of surrogates, which no file and no terminal takes.
+
+    Args:
+        text: the text.
+        what: what it is, for an error's first line.
+
+    Raises:
+        InvalidFile: it has.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidFile(f"{what} is no text: it has half a character", next_step=NEXT_STEP) from error
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:

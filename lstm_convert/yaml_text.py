@@ -22,8 +22,8 @@ def _as_list(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> list[Any]:
 
 def _as_dict(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     values = loader.construct_mapping(node, deep=True)
-    if len(values) < len(node.value):
-        raise yaml.YAMLError("a mapping has a key twice, or merges another")
+    if len(values) < len(node.value) or not all(isinstance(key, str) for key in values):
+        raise yaml.YAMLError("a mapping has a key twice, or one that is no text")
     return values
 
 

@@ -237,3 +237,18 @@ def test_heaps_without_number(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + many)
     with pytest.raises(InvalidFile, match="texts in them"):
         lstm_convert.load(tmp_path / "a.h5")
+
+
+def test_a_tree_that_leads_back_to_itself(tmp_path: Path) -> None:
+    content = bytearray((FIXTURES / "keras-3.15.1/plain.weights.h5").read_bytes())
+    node = content.rindex(b"TREE")
+    struct.pack_into("<Q", content, node + 16, node)
+    (tmp_path / "a.weights.h5").write_bytes(content)
+    with pytest.raises(InvalidFile, match=f"the tree at byte {node} of it has no end"):
+        lstm_convert.load(tmp_path / "a.weights.h5")
+
+
+def test_a_name_that_is_half_a_character(tmp_path: Path) -> None:
+    in_a_zip(b"\x80\x02}X\x03\x00\x00\x00\xed\xa0\x80]cmy\nClass\n)\x81as.", tmp_path)
+    with pytest.raises(InvalidFile, match="a name in it is no text"):
+        lstm_convert.load(tmp_path / "a.pt")

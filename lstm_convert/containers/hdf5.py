@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lstm_convert.containers import Contents, Stored, hdf5_heaps
+from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
 from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile
@@ -50,6 +50,7 @@ def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
     """
     with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
         longest = hdf5_heaps.longest_text(stream)
+        hdf5_trees.refuse_endless(stream)
         length = stream.seek(0, io.SEEK_END)
     try:
         file = h5py.File(path, "r")

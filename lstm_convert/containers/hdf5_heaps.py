@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from lstm_convert.containers.hdf5_search import NEXT_STEP, places, read_at
 from lstm_convert.errors import InvalidFile
 
 START = b"GCOL\1"
@@ -26,10 +27,8 @@ OBJECT = struct.Struct("<H6xQ")
 MOST_TEXTS = 200_000
 """How many objects all heaps of a file may have."""
 
-_BLOCK = 1 << 20
 _ALIGNMENT = 8
 _WRAPS = 1 << 63  # a step of this length leads back
-_NEXT_STEP = "Copy or download it again."
 
 
 def longest_text(file: BinaryIO) -> int:
@@ -42,43 +41,25 @@ def longest_text(file: BinaryIO) -> int:
         InvalidFile: there is such an object, or there are too many to tell.
     """
     count, longest, size = 0, 0, file.seek(0, io.SEEK_END)
-    for place in _places(file):
+    for place in places(file, START):
         for step in _steps(file, place, size):
             count, longest = count + 1, max(longest, step)
             if step <= 0 or count > MOST_TEXTS:
                 what = "has no end" if step <= 0 else f"is one of many, with more than {MOST_TEXTS} texts in them"
                 raise InvalidFile(
-                    f"this HDF5 file is damaged: the heap at byte {place} of it {what}", next_step=_NEXT_STEP
+                    f"this HDF5 file is damaged: the heap at byte {place} of it {what}", next_step=NEXT_STEP
                 )
     return min(longest, size)
-
-
-def _places(file: BinaryIO) -> Iterator[int]:
-    """Yield where heaps begin, or what looks like one."""
-    begin, kept = 0, b""
-    while block := _read_at(file, begin + len(kept), _BLOCK):
-        block = kept + block
-        found = block.find(START)
-        while found >= 0:
-            yield begin + found
-            found = block.find(START, found + 1)
-        kept = block[-len(START) + 1 :]
-        begin += len(block) - len(kept)
 
 
 def _steps(file: BinaryIO, place: int, size: int) -> Iterator[int]:
     """Yield how far it is from object to object of the heap at a place, as the library counts it."""
     start = place + HEAD
-    head = _read_at(file, start, LENGTH.size)
+    head = read_at(file, start, LENGTH.size)
     end = min(place + LENGTH.unpack(head)[0], size) if len(head) == LENGTH.size else 0
     place = start + LENGTH.size
     while place + OBJECT.size <= end:
-        number, length = OBJECT.unpack(_read_at(file, place, OBJECT.size))
+        number, length = OBJECT.unpack(read_at(file, place, OBJECT.size))
         step = OBJECT.size + -(-length // _ALIGNMENT) * _ALIGNMENT if number else length
         yield step if step < _WRAPS else 0
         place += step
-
-
-def _read_at(file: BinaryIO, place: int, size: int) -> bytes:
-    file.seek(place)
-    return file.read(size)
