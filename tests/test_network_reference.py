@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from keras import layers
-from network_cases import CASES, F64, WITH_WINDOW, Case, called, one_layer, random, with_random_weights
+from keras_layers import CASES, F64, WITH_WINDOW, Case, called, one_layer, random, with_random_weights
 
 from lstm_convert.canonical import Layer
 from lstm_convert.canonical.network import KINDS

@@ -31,7 +31,8 @@ def of_layer(**changes: Any) -> Callable[[Any], Any]:
     return lambda layer: replace(layer, **changes)
 
 
-# What others do to which layer, and what becomes of it here on its way to nn.LSTM: "" where it is exact.
+# What others do to which layer and how far its outputs are then off, and what becomes of it here on its way to nn.LSTM:
+# "" where it is exact.
 SILENT: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     "hard_sigmoid read with the slope of Keras 3, 5.6e-2": (
         "tf-2.15", "hard", of_each_cell(gate=KERAS_3.activations["hard_sigmoid"]), "gate activation hard_sigmoid",
