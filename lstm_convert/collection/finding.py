@@ -1,0 +1,127 @@
+"""Which files a collection has, and where each is converted to; all that can be refused before anything is written."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from lstm_convert.collection.places import Found, is_url, matches, within
+from lstm_convert.errors import InvalidFile, UnknownFormat, naming
+from lstm_convert.formats import FORMATS, for_writing
+
+_MOST_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file of a collection.
+
+    Args:
+        source: its path or URL.
+        target: what it is converted to.
+        size: how many bytes the source has.
+    """
+
+    source: str
+    target: str
+    size: int
+
+
+def find(patterns: Sequence[str], to: str, out: str) -> list[Task]:
+    """Return the files of a collection, in the order of the patterns and of their names.
+
+    Of each, the folders below the pattern's fixed part are kept. A file that several patterns find counts once. What
+    lies in the folder for the results is no source where that is inside of a pattern's fixed part.
+
+    Args:
+        patterns: paths and URLs, with `*` and `**` or without.
+        to: the ending of all results.
+        out: the folder for the results.
+
+    Raises:
+        UnknownFormat: nothing is written under this ending.
+        InvalidFile: a pattern finds nothing, a name leads out of the folder, two files would become one, or one would
+            replace a source.
+        MissingFramework: what reaches such a URL is not installed.
+    """
+    ending = _ending(to)
+    found: dict[str, Task] = {}
+    for pattern in patterns:
+        with naming(pattern):
+            folder, files = matches(pattern)
+            results = f"{_real(out)}/"
+            inside = results.startswith(f"{_real(folder)}/") and _real(out) != _real(folder)
+            sources = {_real(file.place): file for file in files}
+            sources = {name: file for name, file in sources.items() if not (inside and name.startswith(results))}
+            if not sources:
+                raise InvalidFile("finds no file", next_step="Name files, or a pattern such as 'models/**/*.h5'.")
+            for name, file in sources.items():
+                found.setdefault(name, Task(file.place, _target(file, ending, out), file.size))
+    _check_apart(found)
+    return list(found.values())
+
+
+def _ending(to: str) -> str:
+    ending = f".{to.removeprefix('.')}"
+    with naming(f"--to {to}"):
+        _, known = for_writing(Path(f"model{ending}"))
+        if known != ending:
+            raise UnknownFormat("is no ending alone", next_step=f"Write --to {known.removeprefix('.')}.")
+    return ending
+
+
+def _target(file: Found, ending: str, out: str) -> str:
+    """Return where a file is converted to; its name may come out of an archive, so that it may be any text."""
+    below = PurePath(file.below)
+    if below.anchor or ".." in below.parts:
+        raise InvalidFile(f"{file.below!r} leads out of its folder", next_step="Leave this file out of the pattern.")
+    return within(out, below.with_name(_stem(below.name) + ending).as_posix())
+
+
+def _stem(name: str) -> str:
+    """Return a name without the longest ending that a file of a known kind may have."""
+    endings = [ending for entry in FORMATS for ending in entry.read_as if name.endswith(ending)]
+    return name.removesuffix(max(endings, key=len, default="")) or name
+
+
+def _real(place: str) -> str:
+    """Return one name for all of a file's."""
+    if not is_url(place):
+        return os.path.realpath(place)
+    protocol, _, path = place.partition("://")
+    return f"{protocol}://{path.strip('/')}"
+
+
+def _check_apart(found: dict[str, Task]) -> None:
+    """Refuse a collection of which two files would become one, or one would replace a source."""
+    sources = defaultdict(list)
+    for task in found.values():
+        for written in _written(task.target):
+            sources[written].append(task.source)
+    clashes = [f"{written}: {' and '.join(names)}" for written, names in sources.items() if len(names) > 1]
+    if clashes:
+        raise InvalidFile(
+            "several files would become one",
+            _listed(clashes),
+            "Convert them into folders of their own; a pattern in quotes, 'models/**/*.h5', keeps those it finds.",
+        )
+    replaced = [
+        f"{found[name].source}, by the result of {names[0]}" for name, names in sources.items() if name in found
+    ]
+    if replaced:
+        raise InvalidFile("sources would be replaced", _listed(replaced), "Choose another folder for the results.")
+
+
+def _written(target: str) -> list[str]:
+    """Return the real names of the files that a conversion writes."""
+    path = PurePath(target.rpartition("/")[2])
+    entry, _ = for_writing(Path(path))
+    names = [path.name, path.with_suffix(entry.beside).name] if entry.beside else [path.name]
+    return [_real(target.removesuffix(path.name) + name) for name in names]
+
+
+def _listed(lines: Iterable[str]) -> list[str]:
+    lines = list(lines)
+    more = len(lines) - _MOST_LISTED
+    return lines[:_MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])

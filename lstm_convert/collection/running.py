@@ -1,0 +1,163 @@
+"""Hand the files of a collection to an executor, a few at a time, and take what became of them in their order."""
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from multiprocessing import get_context, parent_process
+from typing import ParamSpec, Self, TypeVar
+
+from lstm_convert.collection.finding import Task
+from lstm_convert.collection.work import Finished, Job, Outcome, lost, work_on
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+Work = tuple[Task, Finished | None]
+
+# What is handed out at once: so many files, or fewer where they have so many bytes.
+_FILES, _BYTES = 16, 1 << 23
+# So many times what the workers take at once is under way, and so many files wait at most for one before them.
+_AHEAD, _WAITING = 2, 4096
+
+
+def processes(number: int) -> ProcessPoolExecutor:
+    """Return an executor of processes that leave interrupts to this one, and end with it.
+
+    Args:
+        number: how many.
+    """
+    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None  # noqa: S101 (only processes that another one started come here)
+    parent.join()
+    signal.raise_signal(signal.SIGTERM)
+
+
+class Here(Executor):
+    """An executor that works in this process, and at once."""
+
+    def submit(self, work: Callable[Asked, Answer], /, *args: Asked.args, **named: Asked.kwargs) -> Future[Answer]:
+        """Return a future that is done."""
+        future: Future[Answer] = Future()
+        future.set_result(work(*args, **named))
+        return future
+
+
+class Crew:
+    """An executor with a job; one that broke is replaced by processes of this machine."""
+
+    def __init__(self, job: Job, executor: Executor, workers: int) -> None:
+        self._job = job
+        self._executor = executor
+        self._workers = workers
+        self._alone: Executor | None = None
+        self._own = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._own.close()
+
+    def start(self, chunk: Sequence[Work]) -> Future[list[Outcome]]:
+        """Hand out files.
+
+        Args:
+            chunk: the files.
+        """
+        try:
+            return self._executor.submit(work_on, self._job, chunk)
+        except BrokenExecutor:
+            self._executor = self._own.enter_context(processes(self._workers))
+            return self._executor.submit(work_on, self._job, chunk)
+
+    def results(self, chunk: Sequence[Work], future: Future[list[Outcome]]) -> list[Outcome]:
+        """Return what became of files; where their worker was lost, each is tried again alone, so that one is named.
+
+        Args:
+            chunk: the files.
+            future: what `start` returned for them.
+        """
+        try:
+            return future.result()
+        except BrokenExecutor:  # any file that was under way may have broken it, and may do so again
+            return [self._isolated(work) for work in chunk]
+        except Exception as error:  # noqa: BLE001 (each kind of executor has its own for a worker that is lost)
+            return [lost(chunk[0][0], error)] if len(chunk) == 1 else [self._again(work) for work in chunk]
+
+    def _again(self, work: Work) -> Outcome:
+        try:
+            return self.start([work]).result()[0]
+        except Exception as error:  # noqa: BLE001 (as above)
+            return lost(work[0], error)
+
+    def _isolated(self, work: Work) -> Outcome:
+        if self._alone is None:
+            self._alone = self._own.enter_context(processes(1))
+        try:
+            return self._alone.submit(work_on, self._job, [work]).result()[0]
+        except BrokenExecutor as error:
+            self._alone = None
+            return lost(work[0], error)
+
+
+def outcomes(crew: Crew, works: Sequence[Work], workers: int, told: Callable[[int], None]) -> Iterator[Outcome]:
+    """Yield what became of each file, in the order of the files; few of them are held at any time.
+
+    An interrupt lets the files finish that are being worked on, yields these, and goes on to the caller.
+
+    Args:
+        crew: who works.
+        works: the files.
+        workers: how many pieces of work are done at once.
+        told: called with how many files are done.
+    """
+    most = max(1, min(_FILES, len(works) // (4 * workers)))
+    chunks = _chunks(works, most)
+    flight: deque[tuple[list[Work], Future[list[Outcome]]]] = deque()
+    yielded = 0
+    try:
+        while True:
+            while flight and flight[0][1].done():
+                for outcome in crew.results(*flight.popleft()):
+                    yielded += 1
+                    yield outcome
+            under_way = [future for _, future in flight if not future.done()]
+            told(yielded + sum(len(chunk) for chunk, future in flight if future.done()))
+            room = len(under_way) < _AHEAD * workers and len(flight) * most < _WAITING
+            if room and (chunk := next(chunks, None)):
+                flight.append((chunk, crew.start(chunk)))
+            elif flight:
+                wait(under_way, return_when=FIRST_COMPLETED)
+            else:
+                return
+    except KeyboardInterrupt:
+        begun = [(chunk, future) for chunk, future in flight if not future.cancel()]
+        for chunk, future in begun:
+            yield from crew.results(chunk, future)
+        raise
+    finally:
+        for _, future in flight:
+            future.cancel()
+
+
+def _chunks(works: Sequence[Work], most: int) -> Iterator[list[Work]]:
+    """Yield the files in pieces: so many at most, and together of not too many bytes, but for one that has more."""
+    chunk: list[Work] = []
+    for work in works:
+        if len(chunk) == most or (chunk and sum(task.size for task, _ in [*chunk, work]) > _BYTES):
+            yield chunk
+            chunk = []
+        chunk.append(work)
+    if chunk:
+        yield chunk
