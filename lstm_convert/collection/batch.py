@@ -15,7 +15,7 @@ from typing import Any, TypedDict, Unpack
 from lstm_convert import __version__
 from lstm_convert.collection import gate_table, log, places
 from lstm_convert.collection.finding import find
-from lstm_convert.collection.running import Crew, Here, outcomes, processes
+from lstm_convert.collection.running import Crew, Here, Processes, outcomes
 from lstm_convert.collection.work import CONVERTED, FAILED, SKIPPED, Job, Outcome
 from lstm_convert.errors import InvalidFile, naming
 
@@ -114,7 +114,7 @@ def batch(
         job = Job(asked, str(Path.cwd()), scratch, proof=proof, force=force, gates=table is not None)
         at_once = workers or (1 if executor is None else _AT_ONCE)
         if executor is None:
-            executor = Here() if workers is None else stack.enter_context(processes(min(workers, len(tasks))))
+            executor = Here() if workers is None else stack.enter_context(Processes(min(workers, len(tasks))))
         crew = stack.enter_context(Crew(job, executor, at_once))
         done = outcomes(
             crew,

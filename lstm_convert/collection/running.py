@@ -5,7 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from multiprocessing import get_context, parent_process
 from typing import ParamSpec, Self, TypeVar
 
@@ -16,23 +17,42 @@ Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 Work = tuple[Task, Finished | None]
 
-# What is handed out at once: so many files, or fewer where they have so many bytes.
-_FILES, _BYTES = 16, 1 << 23
-# So many times what the workers take at once is under way, and so many files wait at most for one before them.
+# What is handed out at once: so many files, or fewer where they take longer or have more bytes.
+_FILES, _SECONDS, _BYTES = 64, 0.1, 1 << 23
+# So many times what the crew does at once is under way, and so many files wait at most for one before them.
 _AHEAD, _WAITING = 2, 4096
 
 
-def processes(number: int) -> ProcessPoolExecutor:
-    """Return an executor of processes that leave interrupts to this one, and end with it.
+class Processes(ProcessPoolExecutor):
+    """An executor of processes that leave interrupts to this one, and end with it.
 
     Args:
         number: how many.
     """
-    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_begin)
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, mp_context=get_context("spawn"), initializer=_begin)
+
+    def submit(self, work: Callable[Asked, Answer], /, *args: Asked.args, **named: Asked.kwargs) -> Future[Answer]:
+        """Hand out work, to a process that is started for it where there are not enough."""
+        with _uninterrupted():
+            return super().submit(work, *args, **named)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep interrupts back, in the processes that are started meanwhile for good."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -78,7 +98,7 @@ class Crew:
         try:
             return self._executor.submit(work_on, self._job, chunk)
         except BrokenExecutor:
-            self._executor = self._own.enter_context(processes(self._workers))
+            self._executor = self._own.enter_context(Processes(self._workers))
             return self._executor.submit(work_on, self._job, chunk)
 
     def results(self, chunk: Sequence[Work], future: Future[list[Outcome]]) -> list[Outcome]:
@@ -103,7 +123,7 @@ class Crew:
 
     def _isolated(self, work: Work) -> Outcome:
         if self._alone is None:
-            self._alone = self._own.enter_context(processes(1))
+            self._alone = self._own.enter_context(Processes(1))
         try:
             return self._alone.submit(work_on, self._job, [work]).result()[0]
         except BrokenExecutor as error:
@@ -111,7 +131,7 @@ class Crew:
             return lost(work[0], error)
 
 
-def outcomes(crew: Crew, works: Sequence[Work], workers: int, told: Callable[[int], None]) -> Iterator[Outcome]:
+def outcomes(crew: Crew, works: Sequence[Work], at_once: int, told: Callable[[int], None]) -> Iterator[Outcome]:
     """Yield what became of each file, in the order of the files; few of them are held at any time.
 
     An interrupt lets the files finish that are being worked on, yields these, and goes on to the caller.
@@ -119,45 +139,39 @@ def outcomes(crew: Crew, works: Sequence[Work], workers: int, told: Callable[[in
     Args:
         crew: who works.
         works: the files.
-        workers: how many pieces of work are done at once.
+        at_once: how many pieces of work the crew does at once.
         told: called with how many files are done.
     """
-    most = max(1, min(_FILES, len(works) // (4 * workers)))
-    chunks = _chunks(works, most)
-    flight: deque[tuple[list[Work], Future[list[Outcome]]]] = deque()
-    yielded = 0
+    flight: deque[tuple[Sequence[Work], Future[list[Outcome]]]] = deque()
+    begun = ended = 0
+    pace = _SECONDS
     try:
-        while True:
-            while flight and flight[0][1].done():
-                for outcome in crew.results(*flight.popleft()):
-                    yielded += 1
-                    yield outcome
+        while ended < len(works):
             under_way = [future for _, future in flight if not future.done()]
-            told(yielded + sum(len(chunk) for chunk, future in flight if future.done()))
-            room = len(under_way) < _AHEAD * workers and len(flight) * most < _WAITING
-            if room and (chunk := next(chunks, None)):
+            if begun < len(works) and len(under_way) < _AHEAD * at_once and begun - ended < _WAITING:
+                chunk = works[begun : begun + _length(works, begun, pace)]
                 flight.append((chunk, crew.start(chunk)))
-            elif flight:
+                begun += len(chunk)
+            elif under_way:
                 wait(under_way, return_when=FIRST_COMPLETED)
-            else:
-                return
+            told(ended + sum(len(chunk) for chunk, future in flight if future.done()))
+            while flight and flight[0][1].done():
+                found = crew.results(*flight.popleft())
+                ended += len(found)
+                pace = sum(outcome.facts.get("seconds", _SECONDS) for outcome in found) / len(found)
+                yield from found
     except KeyboardInterrupt:
-        begun = [(chunk, future) for chunk, future in flight if not future.cancel()]
-        for chunk, future in begun:
-            yield from crew.results(chunk, future)
+        for future in [future for _, future in flight if not future.cancel()]:
+            if future.exception() is None:
+                yield from future.result()
         raise
     finally:
         for _, future in flight:
             future.cancel()
 
 
-def _chunks(works: Sequence[Work], most: int) -> Iterator[list[Work]]:
-    """Yield the files in pieces: so many at most, and together of not too many bytes, but for one that has more."""
-    chunk: list[Work] = []
-    for work in works:
-        if len(chunk) == most or (chunk and sum(task.size for task, _ in [*chunk, work]) > _BYTES):
-            yield chunk
-            chunk = []
-        chunk.append(work)
-    if chunk:
-        yield chunk
+def _length(works: Sequence[Work], begun: int, pace: float) -> int:
+    """Return how many files to hand out at once: as many as take no longer, and have no more bytes, than they may."""
+    most = max(1, int(_SECONDS / max(pace, _SECONDS / _FILES)))
+    sizes = accumulate(task.size for task, _ in works[begun : begun + most])
+    return max(1, sum(size <= _BYTES for size in sizes))
