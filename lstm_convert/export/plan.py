@@ -44,7 +44,11 @@ class Part:
         """Whether one module of PyTorch computes both directions."""
         cells = list(self.layer.cells.values())
         kinds = {(cell.units, cell.outputs, has_bias(cell), nonlinearity(cell)) for cell in cells}
-        return len(cells) > 1 and not self.masked and all(map(torch_has, cells)) and len(kinds) == 1
+        return len(cells) > 1 and all(map(self.torch_has, cells)) and len(kinds) == 1
+
+    def torch_has(self, cell: RecurrentCell) -> bool:
+        """Return whether nn.LSTM, nn.GRU or nn.RNN computes one direction of the layer."""
+        return not self.masked and torch_has(cell)
 
     @property
     def apart(self) -> bool:
@@ -61,6 +65,11 @@ class Part:
         """Whether the layer is PyTorch's module and nothing around it."""
         joined = self.layer.backward is None or (self.together and self.layer.merge == "concat")
         return joined and self.layer.return_sequences and not self.layer.go_backwards
+
+    @property
+    def torchs(self) -> bool:
+        """Whether one module of PyTorch's computes the layer."""
+        return self.bare and not self.apart and self.torch_has(self.layer.forward)
 
     @property
     def places(self) -> tuple[tuple[str, str], ...]:

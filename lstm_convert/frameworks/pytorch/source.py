@@ -89,8 +89,10 @@ def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa:
         yield f"{layer.name}: its directions read {layer.forward.inputs} and {layer.backward.inputs} features"
 
 
-def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (as `refusals`)
-    """Yield why a network cannot be written out beside its recurrent layers; nothing where it can."""
+def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:
+    """Yield why a network cannot be written out; nothing where it can."""
+    for recurrent in network.recurrent:
+        yield from refusals(recurrent, options)
     yield from network_reasons(network)
     for layer in network.layers.values():
         for name, array in layer.arrays.items():

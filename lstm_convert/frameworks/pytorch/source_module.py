@@ -19,8 +19,10 @@ def module_of(model: Model) -> ModuleType:
         Unsupported: it cannot be written out; each reason is listed.
     """
     options = WriteOptions(".py")
-    reasons = [reason for layer in model.layers for reason in refusals(layer, options)]
-    reasons += network_refusals(model.network, options) if model.network else []
+    if model.network is not None:
+        reasons = list(network_refusals(model.network, options))
+    else:
+        reasons = [reason for layer in model.layers for reason in refusals(layer, options)]
     if reasons:
         raise Unsupported("this version does not write its source code", reasons)
     module = ModuleType("lstm_convert_written")
