@@ -46,6 +46,11 @@ def find(patterns: Sequence[str], to: str, out: str) -> list[Task]:
         MissingFramework: what reaches such a URL is not installed.
     """
     ending = _ending(to)
+    if "::" in out:
+        raise InvalidFile(
+            f"{out}: is an archive, which is not whole while files are put into it",
+            next_step="Name a folder, and pack it when all results are there.",
+        )
     found: dict[str, Task] = {}
     for pattern in patterns:
         with naming(pattern):
@@ -104,7 +109,7 @@ def _check_apart(found: dict[str, Task]) -> None:
         raise InvalidFile(
             "several files would become one",
             _listed(clashes),
-            "Convert them into folders of their own; a pattern in quotes, 'models/**/*.h5', keeps those it finds.",
+            "Name fewer files, or run once for each kind; a pattern in quotes, 'models/**/*.h5', keeps folders.",
         )
     replaced = [
         f"{found[name].source}, by the result of {names[0]}" for name, names in sources.items() if name in found

@@ -104,5 +104,7 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
         raise MissingFramework(f"{url.partition('://')[0]} URLs need another package", [str(error)]) from error
     except Exception as error:  # every filesystem has errors of its own
         raise InvalidFile(
-            f"cannot be reached: {type(error).__name__}: {error}", next_step="Check the URL, and that you may use it."
+            "cannot be reached",
+            [f"{type(error).__name__}: {error}"],
+            "Check the URL, and that you may use it.",
         ) from error
