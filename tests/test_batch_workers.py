@@ -18,7 +18,7 @@ from collections_of_files import TORCH, files, lay, lines
 from distributed import Client, LocalCluster
 
 import lstm_convert
-from lstm_convert import batch, cli
+from lstm_convert import batch, cli, placing
 
 ROOT = Path(lstm_convert.__file__).parent.parent
 
@@ -73,6 +73,14 @@ def test_any_executor_does_the_work_and_the_order_is_that_of_the_files(executor:
     assert told == names == [line["source"] for line in lines()]
     assert counted[-1] == (30, 30)
     assert counted == sorted(counted)
+
+
+def test_threads_leave_the_process_the_file_mode_it_had() -> None:
+    """The mask of new files' modes is known only by setting it, which is the whole process's."""
+    before = placing.umask()
+    with ThreadPoolExecutor(8) as executor:
+        found = set(executor.map(lambda _: placing.umask(), range(20_000)))
+    assert found == {before} == {placing.umask()}
 
 
 def test_few_pieces_of_work_are_handed_out_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,13 +52,13 @@ def find(patterns: Sequence[str], to: str, out: str) -> list[Task]:
             next_step="Name a folder, and pack it when all results are there.",
         )
     found: dict[str, Task] = {}
+    results = _real(out)
     for pattern in patterns:
         with naming(pattern):
             folder, files = matches(pattern)
-            results = f"{_real(out)}/"
-            inside = results.startswith(f"{_real(folder)}/") and _real(out) != _real(folder)
-            sources = {_real(file.place): file for file in files}
-            sources = {name: file for name, file in sources.items() if not (inside and name.startswith(results))}
+            inside = results.startswith(f"{_real(folder)}/")
+            named = [(_real(file.place), file) for file in files]
+            sources = {name: file for name, file in named if not (inside and name.startswith(f"{results}/"))}
             if not sources:
                 raise InvalidFile("finds no file", next_step="Name files, or a pattern such as 'models/**/*.h5'.")
             for name, file in sources.items():

@@ -127,7 +127,7 @@ class Crew:
         try:
             return self._alone.submit(work_on, self._job, [work]).result()[0]
         except BrokenExecutor as error:
-            self._alone = None
+            self._alone = None  # the next file gets a process that lives
             return lost(work[0], error)
 
 

@@ -1,10 +1,10 @@
 """What is done with each file of a collection, wherever the process that does it runs."""
 
 import hashlib
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,10 +83,16 @@ def work_on(job: Job, tasks: Sequence[tuple[Task, Finished | None]]) -> list[Out
         job: what is asked for each.
         tasks: the files, and what an earlier run did.
     """
-    with ExitStack() as stack:
-        folders = [tempfile.TemporaryDirectory(dir=folder) for folder in (None, job.scratch)]
-        fetched, made = (Path(stack.enter_context(folder)) for folder in folders)
-        return [_outcome(job, task, finished, fetched, made) for task, finished in tasks]
+    try:
+        with _folder(None) as fetched, _folder(job.scratch) as made:
+            return [_outcome(job, task, finished, Path(fetched), Path(made)) for task, finished in tasks]
+    except OSError as error:  # no folder can be made
+        what = InvalidFile(f"cannot be worked on: {error}", next_step="Free some space, or choose another folder.")
+        return [Outcome(task.source, task.target, FAILED, facts=_failure(what)) for task, _ in tasks]
+
+
+def _folder(inside: str | None) -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(dir=inside, ignore_cleanup_errors=True)
 
 
 def lost(task: Task, error: Exception) -> Outcome:
@@ -128,7 +134,7 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
         status, facts = FAILED, _failure(mistake)
     finally:
         for left in (*fetched.iterdir(), *made.iterdir()):
-            left.unlink()
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     facts = {**facts, "seconds": round(time.perf_counter() - start, 4)}
     return Outcome(task.source, task.target, status, sha256, facts, gates)
 
