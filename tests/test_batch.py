@@ -128,6 +128,9 @@ def test_no_result_replaces_a_source_even_by_force() -> None:
     for sources in (["m/x.h5"], ["m/y.keras", "m/x.h5"]):
         with pytest.raises(InvalidFile, match=r"sources would be replaced\n  m/x.h5, by the result of m/x.h5"):
             batch(sources, "h5", "m", force=True)
+    Path("out").symlink_to("m")
+    with pytest.raises(InvalidFile, match="sources would be replaced"):
+        batch("m/x.h5", "h5", "out", force=True)
 
 
 def test_results_among_the_sources_are_not_found_as_sources_by_a_second_run() -> None:
@@ -140,8 +143,8 @@ def test_results_among_the_sources_are_not_found_as_sources_by_a_second_run() ->
 def test_a_file_found_twice_counts_once_and_a_name_with_brackets_is_a_name() -> None:
     lay(KERAS, "m/x[1].h5", "m/x1.h5")
     Path("m/link.h5").symlink_to("x1.h5")
-    assert batch(["m/x[1].h5", "m/x1.h5", "./m/x1.h5", "m/link.h5"], "npz", "out").converted == 2
-    assert files() == ["batch.jsonl", "x1.npz", "x[1].npz"]
+    assert batch(["m/x[1].h5", "m/x1.h5", "./m/x1.h5", "m/link.h5"], "npz", "out").converted == 3
+    assert files() == ["batch.jsonl", "link.npz", "x1.npz", "x[1].npz"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """Which files a collection has, and where each is converted to; all that can be refused before anything is written."""
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -13,7 +12,7 @@ from lstm_convert.formats import FORMATS, for_writing
 _MOST_LISTED = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One file of a collection.
 
@@ -57,14 +56,14 @@ def find(patterns: Sequence[str], to: str, out: str) -> list[Task]:
         with naming(pattern):
             folder, files = matches(pattern)
             inside = results.startswith(f"{_real(folder)}/")
-            named = [(_real(file.place), file) for file in files]
-            sources = {name: file for name, file in named if not (inside and name.startswith(f"{results}/"))}
-            if not sources:
+            files = [file for file in files if not (inside and _real(file.place).startswith(f"{results}/"))]
+            if not files:
                 raise InvalidFile("finds no file", next_step="Name files, or a pattern such as 'models/**/*.h5'.")
-            for name, file in sources.items():
-                found.setdefault(name, Task(file.place, _target(file, ending, out), file.size))
-    _check_apart(found)
-    return list(found.values())
+            for file in files:
+                found.setdefault(file.place, Task(file.place, _target(file, ending, out), file.size))
+    tasks = list(found.values())
+    _check_apart(tasks, ending)
+    return tasks
 
 
 def _ending(to: str) -> str:
@@ -91,42 +90,39 @@ def _stem(name: str) -> str:
 
 
 def _real(place: str) -> str:
-    """Return one name for all of a file's."""
+    """Return the one name of a file that links may give others."""
     if not is_url(place):
         return os.path.realpath(place)
     protocol, _, path = place.partition("://")
     return f"{protocol}://{path.strip('/')}"
 
 
-def _check_apart(found: dict[str, Task]) -> None:
+def _check_apart(tasks: Sequence[Task], ending: str) -> None:
     """Refuse a collection of which two files would become one, or one would replace a source."""
-    sources = defaultdict(list)
-    for task in found.values():
-        for written in _written(task.target):
-            sources[written].append(task.source)
-    clashes = [f"{written}: {' and '.join(names)}" for written, names in sources.items() if len(names) > 1]
+    entry, _ = for_writing(Path(f"model{ending}"))
+    endings = [ending, entry.beside] if entry.beside else [ending]
+    sources = {_real(task.source): task.source for task in tasks}
+    becomes: dict[str, Task] = {}
+    clashes, replaced = [], []
+    for task in tasks:
+        for each in endings:
+            written = task.target.removesuffix(ending) + each
+            name = _real(written)
+            first = becomes.setdefault(name, task)
+            if first is not task:
+                clashes.append(f"{written}: {first.source} and {task.source}")
+            if name in sources:
+                replaced.append(f"{sources[name]}, by the result of {task.source}")
     if clashes:
         raise InvalidFile(
             "several files would become one",
             _listed(clashes),
             "Name fewer files, or run once for each kind; a pattern in quotes, 'models/**/*.h5', keeps folders.",
         )
-    replaced = [
-        f"{found[name].source}, by the result of {names[0]}" for name, names in sources.items() if name in found
-    ]
     if replaced:
         raise InvalidFile("sources would be replaced", _listed(replaced), "Choose another folder for the results.")
 
 
-def _written(target: str) -> list[str]:
-    """Return the real names of the files that a conversion writes."""
-    path = PurePath(target.rpartition("/")[2])
-    entry, _ = for_writing(Path(path))
-    names = [path.name, path.with_suffix(entry.beside).name] if entry.beside else [path.name]
-    return [_real(target.removesuffix(path.name) + name) for name in names]
-
-
-def _listed(lines: Iterable[str]) -> list[str]:
-    lines = list(lines)
+def _listed(lines: list[str]) -> list[str]:
     more = len(lines) - _MOST_LISTED
     return lines[:_MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])

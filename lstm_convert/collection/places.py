@@ -15,7 +15,7 @@ _MAGIC = re.compile(r"[*?\[]")
 _SHARDED = ".weights.json"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Found:
     """A file that a pattern found.
 
