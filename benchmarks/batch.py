@@ -29,12 +29,11 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=400, help="how many files (default 400)")
     parser.add_argument("--runs", type=int, default=5, help="how often each way runs (default 5)")
     asked = parser.parse_args()
-    command = [TOOL, "batch", "models/*.pt", "--to", "safetensors", "--out", "results", "--workers", "2"]
     ways = {
         "convert, one by one": one_by_one,
-        "batch() in this process": lambda: lstm_convert.batch("models/*.pt", "safetensors", "results"),
-        "lstm-convert batch --workers 2": lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL),
-        "the same, all of it done": lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL),
+        "batch() in this process": here,
+        "lstm-convert batch --workers 2": processes,
+        "the same, all of it done": processes,
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +58,17 @@ def one_by_one() -> None:
     Path("results").mkdir()
     for source in Path("models").iterdir():
         lstm_convert.convert(source, Path("results", f"{source.stem}.safetensors"))
+
+
+def here() -> None:
+    """Convert all files as a collection, in this process."""
+    lstm_convert.batch("models/*.pt", "safetensors", "results")
+
+
+def processes() -> None:
+    """Convert all files as a collection, in processes of their own."""
+    command = [TOOL, "batch", "models/*.pt", "--to", "safetensors", "--out", "results", "--workers", "2"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def processor_seconds() -> float:

@@ -80,7 +80,10 @@ def counting(what: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[
         task = bar.add_task(what, total=None)
 
         def say(line: str) -> None:
-            bar.stop()  # it clears its own line, so that this one may be the same terminal's
+            if not sys.stdout.isatty():
+                click.echo(line)
+                return
+            bar.stop()  # which clears its line, so that this one stands above it
             click.echo(line)
             bar.start()
 

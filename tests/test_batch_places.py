@@ -110,6 +110,14 @@ def test_an_archive_that_is_damaged_or_not_there_is_one_error() -> None:
             batch(f"zip://**/*.h5::{name}", "npz", "out")
 
 
+def test_a_url_of_a_file_is_its_path() -> None:
+    lay(KERAS, "m/x.h5")
+    here = Path.cwd()
+    assert batch(f"file://{here}/m/*.h5", "npz", f"file://{here}/out", table=f"file://{here}/gates.csv").converted == 1
+    assert files() == ["batch.jsonl", "x.npz"]
+    assert Path("gates.csv").exists()
+
+
 def test_an_archive_is_no_folder_for_results() -> None:
     lay(KERAS, "x.h5")
     with pytest.raises(InvalidFile, match=r"zip://::results[.]zip: is an archive"):

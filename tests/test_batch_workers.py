@@ -1,5 +1,6 @@
 """Who works on a collection: threads, processes and machines, and what becomes of it when they die or are stopped."""
 
+import json
 import os
 import signal
 import subprocess
@@ -122,6 +123,50 @@ def test_an_executor_that_breaks_loses_no_file() -> None:
 
         assert batch("m/*.pt", "npz", "out", executor=executor, workers=2, progress=kill).converted == 30
     assert len(files()) == 31
+
+
+def test_of_the_files_that_went_with_a_worker_each_is_tried_again_and_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with a cluster, whose scheduler gives a piece of work up that killed several workers."""
+    collection(12)
+    lay(TORCH, "m/005.killer.pt")
+    with ThreadPoolExecutor(2) as executor:
+        submit = executor.submit
+
+        def losing(work: Any, job: Any, chunk: Any) -> Future[Any]:
+            if any("killer" in task.source for task, _ in chunk):
+                return submit(lambda: 1 / 0)
+            return submit(work, job, chunk)
+
+        monkeypatch.setattr(executor, "submit", losing)
+        done = batch("m/*.pt", "npz", "out", executor=executor)
+    assert (done.converted, done.reasons) == (12, {"the process that worked on it was lost": 1})
+    (failed,) = [line for line in lines() if line["status"] == "failed"]
+    assert (failed["source"], failed["details"]) == ("m/005.killer.pt", ["ZeroDivisionError: division by zero"])
+
+
+def test_a_terminal_shows_how_far_it_is_while_stdout_has_lines_of_json_alone() -> None:
+    collection(3)
+    lay(Path(__file__), "m/broken.pt")
+    terminal, stderr = os.openpty()
+    process = subprocess.Popen(  # noqa: S603 (this very Python)
+        [sys.executable, "-m", "lstm_convert", "batch", "m/*.pt", "--to", "npz", "--out", "out", "--json"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    os.close(stderr)
+    shown = b""
+    with suppress(OSError):  # how the end of a terminal is told
+        while part := os.read(terminal, 1 << 16):
+            shown += part
+    os.close(terminal)
+    out, _ = process.communicate()
+    assert process.returncode == 1
+    assert b"4/4" in shown
+    assert [json.loads(line)["status"] for line in out.splitlines()] == [*["converted"] * 3, "failed"]
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:

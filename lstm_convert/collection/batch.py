@@ -96,18 +96,19 @@ def batch(
         LstmConvertError: nothing was begun: a pattern finds nothing, two files would become one, or the like.
     """
     asked = _checked(options)
-    out = os.fspath(out)
+    out = places.named(out)
     patterns = [sources] if isinstance(sources, str | os.PathLike) else sources
-    tasks = find([os.fspath(pattern) for pattern in patterns], to, out)
+    tasks = find([places.named(pattern) for pattern in patterns], to, out)
     if table is not None:
-        gate_table.check(os.fspath(table), force=force)
+        table = places.named(table)
+        gate_table.check(table, force=force)
     statuses, reasons = Counter[str](), Counter[str]()
     with ExitStack() as stack:
         journal = stack.enter_context(log.opened(out, _key(to, asked, proof=proof)))
         finished = journal.finished()
         told: list[Callable[[Outcome], None]] = [journal.add]
         if table is not None:
-            told.append(stack.enter_context(gate_table.opened(os.fspath(table))))
+            told.append(stack.enter_context(gate_table.opened(table)))
         if each is not None:
             told.append(each)
         scratch = None if places.is_url(out) else stack.enter_context(_scratch(out))

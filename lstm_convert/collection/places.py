@@ -30,6 +30,15 @@ class Found:
     size: int
 
 
+def named(place: str | os.PathLike[str]) -> str:
+    """Return a place as the functions here take it: of a `file://` URL, the path.
+
+    Args:
+        place: a path or URL.
+    """
+    return os.fspath(place).removeprefix("file://")
+
+
 def is_url(place: str) -> bool:
     """Tell a URL from a path."""
     return "://" in place
