@@ -150,7 +150,7 @@ def test_a_terminal_shows_how_far_it_is_while_stdout_has_lines_of_json_alone() -
     collection(3)
     lay(Path(__file__), "m/broken.pt")
     terminal, stderr = os.openpty()
-    process = subprocess.Popen(  # noqa: S603 (this very Python)
+    process = subprocess.Popen(
         [sys.executable, "-m", "lstm_convert", "batch", "m/*.pt", "--to", "npz", "--out", "out", "--json"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -84,7 +84,7 @@ def work_on(job: Job, tasks: Sequence[tuple[Task, Finished | None]]) -> list[Out
         tasks: the files, and what an earlier run did.
     """
     try:
-        with _folder(None) as fetched, _folder(job.scratch) as made:
+        with _folder(job.scratch) as fetched, _folder(job.scratch) as made:
             return [_outcome(job, task, finished, Path(fetched), Path(made)) for task, finished in tasks]
     except OSError as error:  # no folder can be made
         what = InvalidFile(f"cannot be worked on: {error}", next_step="Free some space, or choose another folder.")
@@ -112,17 +112,20 @@ def lost(task: Task, error: Exception) -> Outcome:
 
 def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, made: Path) -> Outcome:
     start = time.perf_counter()
-    sha256, gates, facts = None, None, {}
+    sha256, gates, facts = None, None, dict[str, Any]()
     try:
         source, target = (places.absolute(place, job.folder) for place in (task.source, task.target))
         files = places.fetched(source, fetched)
-        sha256 = _sha256(files)
+        before, sha256 = _state(files), _sha256(files)
         if job.gates:
             gates = _gates(files[0], job.options)
         if finished is not None and _is_whole(target, finished, sha256):
             status = SKIPPED
         else:
-            status, facts = CONVERTED, _convert(job, target, files, sha256, made)
+            facts = _convert(job, target, files[0], made)
+            _check_unchanged(files, before)
+            facts["written"] = _place(made, target, force=job.force)
+            status = CONVERTED
     except LstmConvertError as error:
         status, facts = FAILED, _failure(error)
     except Exception as error:  # noqa: BLE001 (whatever one file does, it is the next one's turn)
@@ -141,8 +144,20 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
 
 def _sha256(files: Sequence[Path]) -> str:
     """Return the SHA-256 of a source; of one that consists of several files, that of theirs."""
-    digests = [str(places.digest(str(file))) for file in files]
+    digests = [places.digest(str(file)) or "" for file in files]
+    if "" in digests:
+        raise InvalidFile("is not there", next_step="Name a file that exists.")
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _state(files: Sequence[Path]) -> list[tuple[int, ...]]:
+    """Return what tells that files were written meanwhile."""
+    return [(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) for found in map(Path.stat, files)]
+
+
+def _check_unchanged(files: Sequence[Path], before: list[tuple[int, ...]]) -> None:
+    if _state(files) != before:
+        raise InvalidFile("changed while it was read", next_step="Run again when nobody writes it.")
 
 
 def _gates(path: Path, options: Mapping[str, Any]) -> Mapping[str, list[Any]]:
@@ -161,20 +176,17 @@ def _is_whole(target: str, finished: Finished, sha256: str) -> bool:
     )
 
 
-def _convert(job: Job, target: str, files: Sequence[Path], sha256: str, made: Path) -> dict[str, Any]:
-    """Convert a source in a folder of its own, put what that makes into its place, and return what is known of it."""
+def _convert(job: Job, target: str, source: Path, made: Path) -> dict[str, Any]:
+    """Convert a source into a folder, under its target's name, and return what is known of it."""
     from lstm_convert.conversion import convert  # noqa: PLC0415 (who only hands out work needs no NumPy)
 
     result = made / Path(target).name
-    done = convert(files[0], result, **job.options)
+    done = convert(source, result, **job.options)
     if job.proof:
         from lstm_convert import proofs  # noqa: PLC0415 (few conversions need it)
 
         proofs.write(done.source, proofs.beside(result), dtype=job.options.get("dtype"))
-    if _sha256(files) != sha256:
-        raise InvalidFile("changed while it was read", next_step="Run again when nobody writes it.")
     return {
-        "written": _place(made, target, force=job.force),
         "format": done.format,
         "proof": asdict(done.proof),
         "left_out": [
