@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lstm_convert import __version__, cli_reading, options, terminal
+from lstm_convert import __version__, cli_batch, cli_reading, options, terminal
 from lstm_convert.options import COULD_NOT, DIFFERS, INTERRUPTED
 
 
@@ -76,23 +76,7 @@ def info(
 @options.source_options
 @click.argument("target", type=click.Path(path_type=Path))
 @options.graph_option
-@click.option("--stack", is_flag=True, help="Join consecutive layers of one size into one multi-layer nn.LSTM.")
-@click.option(
-    "--rename", multiple=True, metavar="OLD=NEW", help="Write a layer, or a prefix of paths, under a new path."
-)
-@click.option(
-    "--allow",
-    multiple=True,
-    metavar="WHAT",
-    help="Take over what the target cannot state: hard_sigmoid, mask, go_backwards, merge.",
-)
-@click.option("--dtype", metavar="TYPE", help="Round the weights: float16, bfloat16, float32 or float64.")
-@click.option(
-    "--custom-layer", is_flag=True, help="Write what Keras has no layer for as one in lstm_layer.py beside TARGET."
-)
-@click.option("--lstm-only", is_flag=True, help="Write the recurrent layers alone, not the whole model.")
-@click.option("--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again.")
-@click.option("--force", is_flag=True, help="Replace the target if it exists.")
+@options.writing_options
 @options.json_option
 def convert(  # noqa: PLR0913 (an option of a command is a parameter of its function)
     source: Path,
@@ -100,7 +84,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     config: Path | None,
     recurrent_activation: str | None,
     graph: str | None,
-    rename: tuple[str, ...],
+    rename: dict[str, str],
     allow: tuple[str, ...],
     dtype: str | None,
     *,
@@ -126,7 +110,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
         recurrent_activation=recurrent_activation,
         graph=graph,
         stack=stack,
-        rename=dict(_pair(entry) for entry in rename),
+        rename=rename,
         allow=allow,
         dtype=dtype,
         custom_layer=custom_layer,
@@ -192,7 +176,7 @@ def diagnose(right: Path, other: Path, config: Path | None, recurrent_activation
         sys.exit(DIFFERS)
 
 
-for _command in cli_reading.COMMANDS:
+for _command in (cli_batch.batch, *cli_reading.COMMANDS):
     _commands.add_command(_command)
 
 
@@ -216,10 +200,3 @@ def formats(*, matrix: bool, as_json: bool) -> None:
         terminal.print_json(rows)
         return
     terminal.print_table(list(rows[0]), [list(row.values()) for row in rows])
-
-
-def _pair(entry: str) -> tuple[str, str]:
-    old, equals, new = entry.partition("=")
-    if not equals or not old:
-        raise click.BadParameter(f"expected OLD=NEW, found {entry!r}", param_hint="--rename")
-    return old, new

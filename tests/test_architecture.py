@@ -69,16 +69,20 @@ MAY_IMPORT = {
         "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
         "sequences", PACKAGE,
     ],
+    "collection": [
+        "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", PACKAGE,
+    ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "table"],
     "terminal": ["verification"],
     "options": [],
     "__main__": ["cli"],
-    PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
+    PACKAGE: ["canonical", "collection", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
 }  # fmt: skip
+MAY_IMPORT["cli_batch"] = [*MAY_IMPORT]
 MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
-PRINTING = ("cli", "cli_reading", "terminal", "__main__")
+PRINTING = ("cli", "cli_batch", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
     "proof", "reference",
@@ -95,6 +99,8 @@ HEAVY = [
     "pyarrow",
     "yaml",
     "rich",
+    "fsspec",
+    "distributed",
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comparing import assert_close, assert_same_bits
 from exporting import (
     CHAIN,
     HARD,
@@ -22,7 +23,6 @@ from exporting import (
     loaded,
     written,
 )
-from helpers import assert_close, assert_same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
@@ -31,7 +31,7 @@ from torch import nn
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import LSTM, Activation, Model, Recurrent
 from lstm_convert.containers import source_pair
-from lstm_convert.export import state
+from lstm_convert.export.state import state
 from lstm_convert.reference import Run, run
 
 pytestmark = [

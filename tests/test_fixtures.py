@@ -11,21 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from helpers import (
-    CASES,
-    FIXTURES,
-    NAMELESS,
-    PLAIN,
-    REFUSED,
-    VARIANTS,
-    Case,
-    Reading,
-    assert_recorded,
-    chains,
-    paired,
-    readings,
-)
-from helpers import run_reference as computed_by_reference
+from comparing import assert_recorded
+from helpers import CASES, FIXTURES, NAMELESS, PLAIN, REFUSED, VARIANTS, Case, Reading, chains, paired, readings
+from running import run_reference as computed_by_reference
 
 import lstm_convert
 from lstm_convert import LayoutMismatch, UnknownFormat, Unsupported

@@ -8,6 +8,10 @@ from typing import Any
 PROVEN, AT_REST, MEASURED = "proven", "at_rest", "measured"
 
 _PLACE = ("model", "layer", "direction")
+_GATES = (
+    *_PLACE, "gate", "kind", "rows", "cols", "mean", "std", "min", "max", "fro", "spectral", "stable_rank", "zero_frac",
+    "basis",
+)  # fmt: skip
 
 # The columns of every table; a row that has nothing to say in one of them has None there.
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -16,10 +20,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
         "output_activation", "biases", "variants", "nan", "inf", "basis",
     ),
     "weights": (*_PLACE, "gate", "kind", "unit", "source", "value", "basis"),
-    "gates": (
-        *_PLACE, "gate", "kind", "rows", "cols", "mean", "std", "min", "max", "fro", "spectral", "stable_rank",
-        "zero_frac", "basis",
-    ),
+    "gates": _GATES,
+    "collection": ("file", *_GATES),  # the gates of many files
     "features": (*_PLACE, "gate", "feature", "norm", "sd", "strength", "basis"),
     # One row a unit and basis: what the biases say, what an input box proves, what the data showed.
     "units": (
