@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert import placing, reference, sequences
+from lstm_convert import json_text, placing, reference, sequences
 from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents, Stored, npz
 from lstm_convert.errors import InvalidFile, LstmConvertError, naming
@@ -162,7 +162,7 @@ def _named(trial: Trial, run: reference.Run) -> Iterator[tuple[str, Any]]:
 
 
 def _proof(contents: Contents) -> ProofFile:
-    document = json.loads(contents.document(npz.METADATA) or "null")
+    document = json_text.parsed(contents.document(npz.METADATA) or "null", "its document")
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         raise InvalidFile("its document does not say so")
     if document.get("version") != VERSION:

@@ -52,7 +52,8 @@ MAY_IMPORT = {
     "sequences": ["canonical", "errors"],
     "sides": ["canonical", "containers", "conversion", "errors", "formats", "frameworks", "reference", "sequences"],
     "proofs": [
-        "canonical", "containers", "errors", "frameworks", "placing", "reference", "rounding", "sequences",
+        "canonical", "containers", "errors", "frameworks", "json_text", "placing", "reference", "rounding",
+        "sequences",
     ],
     "comparison": ["errors", "frameworks", "rounding", "sequences", "sides"],
     "network_verification": [

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 import lstm_convert
 from lstm_convert.containers import hdf5_heaps
+from lstm_convert.containers.hdf5_search import places
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError, Unsupported
 
 KERAS, TORCH = FIXTURES / "keras-2.2.0/plain.h5", FIXTURES / "torch-2.13"
@@ -209,6 +210,11 @@ def test_recurrent_layers_alone_of_a_model_that_has_none(tmp_path: Path) -> None
 # The heaps of HDF5.
 
 
+def longest(content: bytes) -> int:
+    file = io.BytesIO(content)
+    return hdf5_heaps.longest_text(file, places(file, [hdf5_heaps.START])[hdf5_heaps.START])
+
+
 def heap(*objects: tuple[int, int], length: int | None = None) -> bytes:
     after = [size if number else size - 16 for number, size in objects]
     body = b"".join(
@@ -222,14 +228,14 @@ def heap(*objects: tuple[int, int], length: int | None = None) -> bytes:
     "content", [heap(), heap((1, 8), (0, 16)), heap((0, 1 << 40)), b"GCOL\1", heap((1, 8), length=1 << 63)]
 )
 def test_a_heap_that_ends(content: bytes) -> None:
-    hdf5_heaps.longest_text(io.BytesIO(content))
+    longest(content)
 
 
 @pytest.mark.parametrize("content", [heap((0, 0)), heap((1, 8), (0, 0)), heap((2, 2**64 - 16)), heap((0, 2**63))])
 def test_a_heap_that_never_ends(content: bytes) -> None:
     for place in (0, 24, (1 << 20) - 1003):  # across the border of two blocks, too
         with pytest.raises(InvalidFile, match=f"the heap at byte {1000 + place} of it has no end"):
-            hdf5_heaps.longest_text(io.BytesIO(bytes(place) + content))
+            longest(bytes(place) + content)
 
 
 def test_heaps_without_number(tmp_path: Path) -> None:
@@ -252,3 +258,13 @@ def test_a_name_that_is_half_a_character(tmp_path: Path) -> None:
     in_a_zip(b"\x80\x02}X\x03\x00\x00\x00\xed\xa0\x80]cmy\nClass\n)\x81as.", tmp_path)
     with pytest.raises(InvalidFile, match="a name in it is no text"):
         lstm_convert.load(tmp_path / "a.pt")
+
+
+def test_what_begins_anywhere_is_found_once() -> None:
+    starts = [b"TREE", hdf5_heaps.START]
+    for place in (0, 1, 2, 3, 5, (1 << 20) - 5, (1 << 20) - 4, (1 << 20) - 1, 1 << 20, (2 << 20) - 7):
+        content = bytes(place) + b"TREE" + bytes(9) + hdf5_heaps.START
+        assert list(places(io.BytesIO(content), starts).values()) == [[place], [place + 13]]
+    assert places(io.BytesIO(b"abc"), starts) == {start: [] for start in starts}
+    with pytest.raises(InvalidFile, match="more than 200000 heaps and nodes"):
+        places(io.BytesIO(b"TREE" * 200_001), starts)

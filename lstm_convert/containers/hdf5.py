@@ -15,6 +15,7 @@ import numpy as np
 
 from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
+from lstm_convert.containers.hdf5_search import places
 from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile
 
@@ -49,8 +50,9 @@ def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
     with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
-        longest = hdf5_heaps.longest_text(stream)
-        hdf5_trees.refuse_endless(stream)
+        found = places(stream, (hdf5_heaps.START, hdf5_trees.START))
+        longest = hdf5_heaps.longest_text(stream, found[hdf5_heaps.START])
+        hdf5_trees.refuse_endless(stream, found[hdf5_trees.START])
         length = stream.seek(0, io.SEEK_END)
     try:
         file = h5py.File(path, "r")

@@ -13,10 +13,10 @@ The library steps from object to object. Where a step has no length, it never en
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from lstm_convert.containers.hdf5_search import NEXT_STEP, places, read_at
+from lstm_convert.containers.hdf5_search import NEXT_STEP, read_at
 from lstm_convert.errors import InvalidFile
 
 START = b"GCOL\1"
@@ -31,17 +31,18 @@ _ALIGNMENT = 8
 _WRAPS = 1 << 63  # a step of this length leads back
 
 
-def longest_text(file: BinaryIO) -> int:
+def longest_text(file: BinaryIO, places: Iterable[int]) -> int:
     """Return how long the longest text in any heap is, and raise where a heap has an object that leads to no next one.
 
     Args:
-        file: the whole file; it is read in blocks.
+        file: the whole file.
+        places: where its heaps begin.
 
     Raises:
         InvalidFile: there is such an object, or there are too many to tell.
     """
     count, longest, size = 0, 0, file.seek(0, io.SEEK_END)
-    for place in places(file, START):
+    for place in places:
         for step in _steps(file, place, size):
             count, longest = count + 1, max(longest, step)
             if step <= 0 or count > MOST_TEXTS:

@@ -13,34 +13,31 @@ The library goes from node to node to the right, however often it has been there
 """
 
 import struct
+from collections.abc import Iterable
 from typing import BinaryIO
 
-from lstm_convert.containers.hdf5_search import NEXT_STEP, places, read_at
+from lstm_convert.containers.hdf5_search import NEXT_STEP, read_at
 from lstm_convert.errors import InvalidFile
 
 START = b"TREE"
 NODE = struct.Struct("<4sBBH8xQ")
 
-MOST_NODES = 200_000
-"""How many nodes all trees of a file may have."""
 
-
-def refuse_endless(file: BinaryIO) -> None:
+def refuse_endless(file: BinaryIO, places: Iterable[int]) -> None:
     """Raise where going to the right from a node of a tree leads back to it.
 
     Args:
-        file: the whole file; it is read in blocks.
+        file: the whole file.
+        places: where the nodes of its trees begin.
 
     Raises:
-        InvalidFile: there is such a node, or there are too many to tell.
+        InvalidFile: there is such a node.
     """
     right_of: dict[int, int] = {}
-    for place in places(file, START):
+    for place in places:
         node = read_at(file, place, NODE.size)
         if len(node) == NODE.size:
             right_of[place] = NODE.unpack(node)[-1]
-        if len(right_of) > MOST_NODES:
-            raise InvalidFile(f"its trees have more than {MOST_NODES} nodes", next_step=NEXT_STEP)
     ended: set[int] = set()
     for start in right_of:
         place, passed = start, {start}
