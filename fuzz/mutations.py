@@ -26,13 +26,17 @@ def mutant(kinds: dict[str, list[Seed]], seed: int, number: int) -> Seed:
         number: which file of the run.
     """
     random = Random(f"{seed}:{number}")
-    names = list(kinds)
-    some = random.choices(kinds[names[number % len(names)]], k=_TAKEN)
+    some = random.choices(kinds[kind_of(kinds, number)], k=_TAKEN)
     chosen = min(some, key=lambda seed: sum(map(len, seed.files.values())))
     for _ in range(random.choice(_MUTATIONS)):
         name = random.choice(list(chosen.files))
         chosen = chosen.with_file(name, mutated(chosen.files[name], random))
     return chosen
+
+
+def kind_of(kinds: dict[str, list[Seed]], number: int) -> str:
+    """Return what the file of a number is a mutation of."""
+    return list(kinds)[number % len(kinds)]
 
 
 def mutated(content: bytes, random: Random) -> bytes:
