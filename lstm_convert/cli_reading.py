@@ -11,6 +11,7 @@ from lstm_convert import options, terminal
 from lstm_convert.options import DIFFERS
 
 if TYPE_CHECKING:
+    from lstm_convert.analysis.before import DataIs
     from lstm_convert.canonical import Model
 
 
@@ -40,14 +41,20 @@ def gates(source: Path, model: "Model", *, as_json: bool) -> None:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Your own sequences: .npy, (sequences, steps, features).",
+    help="Your own sequences: .npy, the model's own input, or what its first recurrent layer reads, (sequences, steps, "
+    "features).",
 )
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.")
 @click.option(
     "--readout",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="What makes the output of the last LSTM's: .npy, (outputs, units).",
+    metavar="FILE|NAME",
+    help="What makes the output of the last recurrent layer's: .npy, (outputs, units); or which of the model's outputs "
+    "is looked at, by the layer that makes it, h for the recurrent layer's own. Without it, all that stands behind it.",
+)
+@click.option(
+    "--data-is",
+    type=click.Choice(["model", "layer"]),
+    help="What DATA is where its shape fits both: the model's own input, or what the first recurrent layer reads.",
 )
 @click.option("--layer", metavar="NAME", help="The recurrent layer whose output is read, where it is not the last.")
 @options.graph_option
@@ -67,7 +74,8 @@ def analyze(  # noqa: PLR0913 (an option of a command is a parameter of its func
     recurrent_activation: str | None,
     data: Path,
     out: Path,
-    readout: Path | None,
+    readout: str | None,
+    data_is: "DataIs | None",
     *,
     layer: str | None,
     graph: str | None,
@@ -90,6 +98,7 @@ def analyze(  # noqa: PLR0913 (an option of a command is a parameter of its func
             recurrent_activation=recurrent_activation,
             graph=graph,
             readout=readout,
+            data_is=data_is,
             layer=layer,
             seed=seed,
             effort=effort,

@@ -60,5 +60,7 @@ def history_swap(replay: Replay, rng: np.random.Generator) -> SwapCurve:
     order = rng.permutation(count)
     others = partners(order)
     for lag in range(steps):  # with all of its own history, at lag = steps, nothing is replaced
-        squares[:, lag] = (replay.y - replay.resumed(steps - lag, others, replay.x[steps - lag :])) ** 2 / 2.0
+        counts = None if replay.counts is None else replay.counts[steps - lag :]
+        mixed = replay.resumed(steps - lag, others, replay.x[steps - lag :], counts)
+        squares[:, lag] = (replay.y - mixed) ** 2 / 2.0
     return SwapCurve(shares(squares, replay.y, rng, order), output_names(replay.readout), count)
