@@ -165,7 +165,8 @@ def _loop_alone(facts: Facts) -> Iterator[str]:
         rho, norm = float(np.abs(np.linalg.eigvals(loop)).max()), float(np.linalg.norm(loop, 2))
         state = "c and h" if cell.kind == "LSTM" else "h"
         yield (f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
-               f"remembers. The full one-step Jacobian of {state} at rest has {row['spectral_radius']:.3g}")  # fmt: skip
+               f"remembers. The full one-step Jacobian of {state} at rest has "
+               f"{row['spectral_radius']:.3g}")  # fmt: skip
 
 
 def _baseline(facts: Facts) -> Iterator[str]:
