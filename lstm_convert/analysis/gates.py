@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.analysis.bounding import ranges_of
 from lstm_convert.analysis.inventory import cells_of, gates, inventory
 from lstm_convert.analysis.moving import dense_readers, movable
-from lstm_convert.analysis.ranges import lstm_cell, ranges
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
 from lstm_convert.canonical import LSTM, Model, Recurrent
@@ -69,13 +69,13 @@ def proven_unit_rows(layers: Sequence[Recurrent], name: str, low: Float64, high:
         high: the most.
 
     Raises:
-        Unsupported: an activation is not bounded, or a layer is no LSTM.
+        Unsupported: an activation is not bounded.
     """
     rows: list[Row] = []
     for layer in layers:
         bounds = []
         for place, cell in cells_of([layer], name):
-            proven = ranges(lstm_cell(cell), low, high)
+            proven = ranges_of(cell, low, high)
             bounds.append(proven.h)
             rows += [place | row for row in proven_rows(proven)]
         if len(bounds) > 1 and layer.merge != "concat":
