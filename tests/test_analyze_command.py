@@ -438,7 +438,7 @@ def test_info_shows_the_gates_as_json(command: Command, path: Path) -> None:
     assert list(answer) == ["file", "inventory", "gates", "units"]
     assert tuple(answer["gates"][0]) == COLUMNS["gates"]
     assert {row["gate"] for row in answer["gates"]} == set("ifgo" if path == WEATHER else "zrg")
-    assert len(answer["units"]) == (16 if path == WEATHER else 0)
+    assert len(answer["units"]) == (16 if path == WEATHER else 5)
 
 
 @pytest.mark.parametrize("target", ["weather.pt", "weather.keras", "weather.npz", "weather.safetensors"])

@@ -11,14 +11,14 @@ from lstm_convert.analysis.inventory import cells_of, gates, inventory
 from lstm_convert.analysis.moving import dense_readers, movable
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
-from lstm_convert.canonical import LSTM, Model, Recurrent
+from lstm_convert.canonical import Model, Recurrent
 
 Float64 = NDArray[np.float64]
 Row = dict[str, Any]
 
 
 def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | None = None) -> dict[str, Table]:
-    """Return the tables `inventory` and `gates` of all layers of a model, and `units` of its LSTMs.
+    """Return the tables `inventory`, `gates` and `units` of all layers of a model.
 
     Args:
         model: the model.
@@ -30,12 +30,11 @@ def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | N
         Unsupported: a box is given, and an activation is not bounded.
     """
     rows: list[Row] = []
-    layers = [layer for layer in model.layers if isinstance(layer, LSTM)]
-    for layer in layers:
+    for layer in model.layers:
         rows += static_unit_rows(layer, name, _reads(model, layer))
     if box is not None:
-        for first in (layer for layer in layers if layer.follows is None):
-            rows += proven_unit_rows(_upwards(layers, first), name, *box)
+        for first in (layer for layer in model.layers if layer.follows is None):
+            rows += proven_unit_rows(_upwards(model.layers, first), name, *box)
     return {
         "inventory": inventory(model.layers, name),
         "gates": gates(model.layers, name),
@@ -95,7 +94,7 @@ def kernel_reads(layer: Recurrent) -> Float64:
     return np.asarray(np.sum(kernels, axis=0))
 
 
-def _reads(model: Model, layer: LSTM) -> Float64 | None:
+def _reads(model: Model, layer: Recurrent) -> Float64 | None:
     """Return how strongly all that reads a layer does so, or None where not all of it is known."""
     if movable(model, layer.name):
         return None
@@ -107,7 +106,7 @@ def _reads(model: Model, layer: LSTM) -> Float64 | None:
     return np.asarray(np.sum(reads, axis=0))
 
 
-def _upwards(layers: Sequence[LSTM], first: LSTM) -> list[LSTM]:
+def _upwards(layers: Sequence[Recurrent], first: Recurrent) -> list[Recurrent]:
     """Return a layer and those that follow it, as far as one alone follows."""
     chain = [first]
     while len(above := [layer for layer in layers if layer.follows == chain[-1].name]) == 1:

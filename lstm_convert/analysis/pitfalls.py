@@ -13,7 +13,7 @@ from lstm_convert.analysis.decomposition import LABEL
 from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.lag_rows import at_rest
 from lstm_convert.analysis.measuring import Overview
-from lstm_convert.analysis.outputs import Found
+from lstm_convert.analysis.outputs import LookedAt
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.stepping import keeping_gate
 from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
@@ -58,7 +58,7 @@ class Facts:
     """
 
     stack: Stack
-    found: Found
+    found: LookedAt
     data: Data
     tables: Mapping[str, Table]
     sequences: int
