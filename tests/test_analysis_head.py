@@ -214,7 +214,7 @@ def test_a_rest_that_reads_something_else_too_is_said_and_h_is_looked_at() -> No
 
 def test_a_rest_made_for_other_lengths_is_refused_with_what_it_reads() -> None:
     _, model, _ = traced("flatten")
-    with pytest.raises(LayoutMismatch, match="cannot read rnn.l1 after sequences of 5 steps"):
+    with pytest.raises(LayoutMismatch, match=r"cannot read rnn\.l1 after sequences of 5 steps"):
         readout_of(model, stack_of(model), 5)
     assert readout_of(model, stack_of(model), 5, "h").readout.outputs == 5
 
