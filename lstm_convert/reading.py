@@ -16,7 +16,7 @@ from lstm_convert.analysis.normal import Normalized, moves_of, normalize
 from lstm_convert.analysis.readout import from_file
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
-from lstm_convert.canonical import LSTM, Array, Model
+from lstm_convert.canonical import Array, Model, Recurrent
 from lstm_convert.conversion import load, save
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported, naming
 from lstm_convert.formats import for_writing
@@ -264,7 +264,7 @@ def _counts(found: Normalized) -> dict[str, tuple[int, int]]:
     }
 
 
-def _stack_layers(model: Model, layer: str | None) -> tuple[LSTM, ...]:
+def _stack_layers(model: Model, layer: str | None) -> tuple[Recurrent, ...]:
     try:
         return stack_of(model, layer).layers
     except KeyError as error:

@@ -11,22 +11,31 @@ from test_analysis_trace import VARIANTS
 
 from lstm_convert.analysis.assignment import assigned
 from lstm_convert.analysis.comparing import compare
-from lstm_convert.analysis.engine import analyze
 from lstm_convert.analysis.matching import matched
 from lstm_convert.analysis.moving import Units, moved_cell, moved_model, unmoved
 from lstm_convert.analysis.normal import moves_of, normalize
 from lstm_convert.analysis.readout import Readout, from_file, of_network
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
-from lstm_convert.canonical import GRU, LSTM, Activation, Call, Cell, Feed, GRUCell, Input, Layer, Model, Network
-from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
+from lstm_convert.canonical import (
+    LSTM,
+    Activation,
+    Call,
+    Feed,
+    Input,
+    Layer,
+    Model,
+    Network,
+    RecurrentCell,
+)
+from lstm_convert.errors import InvalidFile, LayoutMismatch
 
 
 def planted(rng: np.random.Generator, count: int) -> Units:
     return Units(rng.permutation(count), rng.choice([-1.0, 1.0], count))
 
 
-def noisy(rng: np.random.Generator, cell: Cell, part: float) -> Cell:
+def noisy(rng: np.random.Generator, cell: RecurrentCell, part: float) -> RecurrentCell:
     return cell.with_arrays({
         name: array + part * array.std() * rng.normal(size=array.shape) for name, array in cell.arrays().items()
     })  # fmt: skip
@@ -208,18 +217,6 @@ def test_models_of_other_sizes_are_compared_by_what_they_compute() -> None:
     assert "other sizes" in found.sentences[-1].text
     with pytest.raises(LayoutMismatch, match="outputs: 4 and 6"):
         compare(one, other)
-
-
-def test_layers_that_are_no_lstms_are_refused() -> None:
-    rng = np.random.default_rng(0)
-    cell = GRUCell.of({"W": rng.normal(size=(3, 4, 2)), "U": rng.normal(size=(3, 4, 4))})
-    model = Model((GRU("gru", cell),))
-    asked: list[Any] = [
-        lambda: analyze(model, np.ones((2, 3, 2))), lambda: normalize(model), lambda: compare(model, model),
-    ]  # fmt: skip
-    for ask in asked:
-        with pytest.raises(Unsupported, match="gru: a GRU"):
-            ask()
 
 
 def test_other_activations_are_said() -> None:

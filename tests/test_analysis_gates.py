@@ -62,7 +62,7 @@ def test_a_converted_model_has_the_same_table(pair: tuple[str, str], tmp_path: P
 
 
 def test_a_shut_gate_reports_its_bound_and_not_the_size_of_what_is_behind_it() -> None:
-    cell = shut().layers[0].forward
+    cell: Any = shut().layers[0].forward
     rows = proven_rows(ranges(cell, -np.ones(1), np.ones(1)))
     assert [row["high_i"] for row in rows] == pytest.approx([1 / (1 + np.exp(40.0))] * 2, abs=1e-16)
     assert all(row["flags"].split() == ["never_written"] for row in rows)
@@ -184,7 +184,9 @@ def test_the_statistics_of_batches_are_those_of_all() -> None:
         assert first == pytest.approx(second, rel=1e-10)
     traced = trace(stack, x).layers[0].cells[0]
     np.testing.assert_allclose(whole.sd_h, traced.h.std(axis=(0, 1)), rtol=1e-10)
-    np.testing.assert_allclose(whole.geometric_f, np.exp(np.log(traced.steps.f).mean(axis=(0, 1))), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(whole.geometric_mean), np.exp(np.log(traced.steps.f).mean(axis=(0, 1))), rtol=1e-12
+    )
     np.testing.assert_allclose(whole.left["i"], (traced.steps.i < 0.1).mean(axis=(0, 1)))
 
 

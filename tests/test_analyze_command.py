@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from commands import GRU, PICTURES, TABLES, WEATHER, Command, saved, weather_data
+from helpers import FIXTURES
 
 import lstm_convert
 from lstm_convert.analysis.tables import COLUMNS
@@ -102,11 +103,10 @@ def test_analyze_as_json(command: Command) -> None:
         ((WEATHER, "wrong.npy"), ["weather.h5: this cannot be analyzed", "(sequences, steps, 4), found (9, 5, 3)"]),
         ((WEATHER, "flat.npy"), ["flat.npy: has the wrong shape", "found float64 (9, 4)"]),
         ((WEATHER, "missing.npy"), ["missing.npy: cannot be read"]),
-        ((GRU, "wrong.npy"), ["gru.h5: only LSTMs can be analyzed", "gru: a GRU"]),
         ((WEATHER, "x.npy", "--layer", "lstm_9"), ["has no recurrent layer 'lstm_9'", "lstm_1"]),
         ((WEATHER, "x.npy", "--readout", "flat.npy"), ["readout: expected (outputs, 16), found (9, 4)"]),
     ],
-    ids=["features", "axes", "no data", "GRU", "layer", "readout"],
+    ids=["features", "axes", "no data", "layer", "readout"],
 )  # fmt: skip
 def test_what_cannot_be_analyzed_is_refused_with_the_reason(
     command: Command, arguments: tuple[Any, ...], said: list[str]
@@ -135,6 +135,24 @@ def test_a_folder_that_holds_files_is_left_as_it_was_without_force(command: Comm
     assert command(*arguments, "--force")[0] == 0
     assert Path("out/notes.txt").read_text("utf-8") == "mine"
     assert Path("out/report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(("kind", "path", "without"), [
+    ("GRU", GRU, set()),
+    ("SimpleRNN", FIXTURES / "models/keras-1.2.2/rnn_simple.h5", {"saturation", "rest_response"}),  # never at rest
+])  # fmt: skip
+def test_other_kinds_of_cells_have_the_pictures_that_mean_something(
+    command: Command, kind: str, path: Path, without: set[str]
+) -> None:
+    data = saved("x.npy", np.random.default_rng(0).normal(size=(30, 7, 3)))
+    code, out, _ = command("analyze", path, "--data", data, "-o", "out", *(["--layer", "first"] if without else []))
+    assert code == 0
+    assert f"a {kind} has no cell state c" in out
+    drawn = {path.stem for path in Path("out").glob("*.svg")}
+    assert drawn == set(PICTURES) - without
+    words = Path("out/units.svg").read_text("utf-8")
+    assert ("tau_life" in words) == (kind == "GRU")
+    assert "forget" not in Path("out/report.html").read_text("utf-8").partition('id="reading"')[0]
 
 
 def test_a_file_or_a_missing_parent_is_no_folder(command: Command) -> None:

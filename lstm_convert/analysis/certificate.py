@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.analysis.ranges import Interval, Ranges, ranges, steepest
+from lstm_convert.analysis.ranges import Interval, Ranges, lstm_cell, ranges, steepest
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.canonical import Cell
@@ -64,14 +64,15 @@ def certificate(
         steps: the most steps a sequence has; any number of them where infinite.
 
     Raises:
-        Unsupported: a layer reads backwards, or an activation has no bounds.
+        Unsupported: a layer reads backwards or is no LSTM, or an activation has no bounds.
     """
     if not stack.causal:
         raise Unsupported("no bounds can be proven for this stack", ["a layer reads the sequence from its end"])
     responses, rho = None, 0.0
     for layer in stack.layers:
-        bounds = ranges(layer.forward, low, high, steps)
-        matrix, kernel, output = _bounding(layer.forward, bounds)
+        cell = lstm_cell(layer.forward)
+        bounds = ranges(cell, low, high, steps)
+        matrix, kernel, output = _bounding(cell, bounds)
         rho = max(rho, float(np.abs(np.linalg.eigvals(matrix)).max()))
         own = _powers(matrix, kernel, output, lags)
         responses = own if responses is None else _chained(own, responses)

@@ -20,10 +20,9 @@ from lstm_convert.analysis.pitfalls import Sentence
 from lstm_convert.analysis.readout import Readout, identity, of_network
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
-from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
-from lstm_convert.analysis.traces import StackTrace, last_output, trace
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.analysis.traces import CellTrace, StackTrace, last_output, trace
+from lstm_convert.canonical import Model, Recurrent, RecurrentCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 
 Float64 = NDArray[np.float64]
@@ -123,7 +122,7 @@ def _check(stacks: tuple[Stack, Stack], reads: list[Readout]) -> None:
 
 
 def _alike(one: Stack, other: Stack) -> bool:
-    """Return whether the units of two stacks can be matched: as many of everything everywhere."""
+    """Return whether the units of two stacks can be matched: cells of the same kinds, as many of everything."""
     return all(
         a is not None and b is not None and [*map(_sizes, a.cells.values())] == [*map(_sizes, b.cells.values())]
         and a.merge == b.merge
@@ -131,8 +130,8 @@ def _alike(one: Stack, other: Stack) -> bool:
     )  # fmt: skip
 
 
-def _sizes(cell: Any) -> tuple[int, int, int]:
-    return cell.units, cell.inputs, cell.outputs
+def _sizes(cell: RecurrentCell) -> tuple[str, int, int, int]:
+    return cell.kind, cell.units, cell.inputs, cell.outputs
 
 
 def _matches(
@@ -144,7 +143,7 @@ def _matches(
     for one, other in zip(stacks[0].layers, stacks[1].layers, strict=True):
         last = one is stacks[0].layers[-1]
         start = 0
-        for (direction, cell), two in zip(lstm_cells(one).items(), lstm_cells(other).values(), strict=True):
+        for (direction, cell), two in zip(one.cells.items(), other.cells.values(), strict=True):
             columns = slice(start, start + cell.outputs) if one.merge == "concat" else slice(None)
             start += cell.outputs
             known = last and any(read.source != "h itself" for read in reads)
@@ -154,7 +153,7 @@ def _matches(
     return found
 
 
-def _outputs_moved(layer: LSTM, matches: dict[tuple[str, str], Match]) -> Units:
+def _outputs_moved(layer: Recurrent, matches: dict[tuple[str, str], Match]) -> Units:
     """Return how a layer's output moves; not at all where its directions are added up and move apart."""
     try:
         return output_units(layer, tuple(matches[layer.name, direction].units for direction in layer.cells))
@@ -215,10 +214,10 @@ def _states(traces: list[StackTrace], matches: dict[tuple[str, str], Match]) -> 
             match = matches.get((other.layer.name, direction))
             if match is None:
                 continue
-            a, b = (each.c.reshape(-1, each.c.shape[-1]) for each in (cell_a, cell_b))
+            a, b = (_state(each) for each in (cell_a, cell_b))
             b = match.units.moved(b)
             common = {"layer": other.layer.name, "direction": DIRECTIONS[direction], "basis": MEASURED,
-                      "n": cell_a.c.shape[1]}  # fmt: skip
+                      "n": cell_a.h.shape[1]}  # fmt: skip
             yield common | {"measure": "state_largest_difference", "value": float(np.abs(a - b).max())}
             a, b = a - a.mean(axis=0), b - b.mean(axis=0)
             lengths = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
@@ -229,6 +228,12 @@ def _states(traces: list[StackTrace], matches: dict[tuple[str, str], Match]) -> 
                 "measure": "state_cka",
                 "value": float(np.linalg.norm(a.T @ b) ** 2) / scale if scale else None,
             }
+
+
+def _state(traced: CellTrace) -> Float64:
+    """Return c of every step, h where the cell has no c, (steps, units)."""
+    state = traced.c if traced.c.shape[-1] else traced.h
+    return state.reshape(-1, state.shape[-1])
 
 
 def _pairs(base: Row, matches: dict[tuple[str, str], Match]) -> Iterator[Row]:
@@ -243,7 +248,7 @@ def _pairs(base: Row, matches: dict[tuple[str, str], Match]) -> Iterator[Row]:
 
 def _sentences(stacks: tuple[Stack, Stack], matches: dict[tuple[str, str], Match]) -> Iterator[Sentence]:
     for one, other in zip(stacks[0].layers, stacks[1].layers, strict=False):
-        a, b = ([*map(str, (each.forward.gate, each.forward.candidate, each.forward.output))] for each in (one, other))
+        a, b = ([*map(str, each.forward.activations().values())] for each in (one, other))
         if a != b:
             text = f"{one.name} and {other.name}: other activations, {', '.join(a)} and {', '.join(b)}"
             yield Sentence("activations", PROVEN, f"{text}; weights that are alike compute another thing")
@@ -257,4 +262,5 @@ def _sentences(stacks: tuple[Stack, Stack], matches: dict[tuple[str, str], Match
         )
         yield Sentence("weights", PROVEN, text)
     if not matches:
-        yield Sentence("weights", PROVEN, "the models have other sizes: no unit of one is a unit of the other")
+        text = "the models have cells of other sizes or kinds: no unit of one is a unit of the other"
+        yield Sentence("weights", PROVEN, text)

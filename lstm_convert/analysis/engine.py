@@ -200,7 +200,8 @@ def _lags(found: _Found, sample: Sample, seen: Overview) -> tuple[SwapCurve | No
     """Measure what each lag matters; return the headline's curve and each method's profile over the steps."""
     whole, inside = jacobians(sample)
     found.lags += jacobian_rows(found.place, whole, seen.sd)
-    found.lags += cell_path_rows(found.place, whole, inside, seen.sd)
+    if inside is not None:
+        found.lags += cell_path_rows(found.place, whole, inside, seen.sd)
     profiles = {"jacobian": ((whole * seen.sd) ** 2).sum(axis=(1, 3)).mean(axis=0)}
     curve = None
     if found.place.read_time == sample.data.shape[1] - 1:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.analysis.inventory import cells_of, gates, inventory
 from lstm_convert.analysis.moving import movable
-from lstm_convert.analysis.ranges import ranges
+from lstm_convert.analysis.ranges import lstm_cell, ranges
 from lstm_convert.analysis.readout import of_network
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
@@ -44,7 +44,7 @@ def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | N
     }
 
 
-def static_unit_rows(layer: LSTM, name: str, reads: Float64 | None) -> list[Row]:
+def static_unit_rows(layer: Recurrent, name: str, reads: Float64 | None) -> list[Row]:
     """Return a row a unit of what a layer's own weights say.
 
     Args:
@@ -60,7 +60,7 @@ def static_unit_rows(layer: LSTM, name: str, reads: Float64 | None) -> list[Row]
     return rows
 
 
-def proven_unit_rows(layers: Sequence[LSTM], name: str, low: Float64, high: Float64) -> list[Row]:
+def proven_unit_rows(layers: Sequence[Recurrent], name: str, low: Float64, high: Float64) -> list[Row]:
     """Return the rows of the proven ranges; what a layer puts out at most is the box of the layer above.
 
     Args:
@@ -70,13 +70,13 @@ def proven_unit_rows(layers: Sequence[LSTM], name: str, low: Float64, high: Floa
         high: the most.
 
     Raises:
-        Unsupported: an activation is not bounded.
+        Unsupported: an activation is not bounded, or a layer is no LSTM.
     """
     rows: list[Row] = []
     for layer in layers:
         bounds = []
         for place, cell in cells_of([layer], name):
-            proven = ranges(cell, low, high)
+            proven = ranges(lstm_cell(cell), low, high)
             bounds.append(proven.h)
             rows += [place | row for row in proven_rows(proven)]
         if len(bounds) > 1 and layer.merge != "concat":

@@ -1,28 +1,21 @@
 """The lag Jacobian: how an output answers to every earlier input, exactly, all lags in one backward sweep.
 
-The sweep carries the gradients of the full state, c and h, and never builds a matrix of the state's size. Of one step,
-with lc and lh the gradients of c and h after it and `'` for derivatives:
-
-    dz_o = lh output(c) o'
-    a    = lc + lh o output'(c)                 what c after the step has
-    dz_i, dz_f, dz_g = a g i',  a c_before f',  a i g'
-    dx = dz W      lh = dz U      lc = a f
-
-Peepholes, projections, clips and coupled gates change these as their equations in `canonical` say.
+The sweep carries the gradients of the full state, c and h, back through each cell as `sweeping` says, and never builds
+a matrix of the state's size.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.activations import derivative
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.sweeping import sweep_of
 from lstm_convert.analysis.traces import CellTrace, LayerTrace, StackTrace, States, trace
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import Recurrent
 
 Float64 = NDArray[np.float64]
 
@@ -156,7 +149,7 @@ def _in_time(traced: CellTrace, dx: Float64) -> Float64:
     return dx[::-1] if traced.backwards else dx
 
 
-def _split(layer: LSTM, gradient: Float64, outputs: list[Float64]) -> list[Float64]:
+def _split(layer: Recurrent, gradient: Float64, outputs: list[Float64]) -> list[Float64]:
     """Return the gradient of each direction's output, of that of the merged one."""
     if len(outputs) == 1:
         return [gradient]
@@ -169,97 +162,28 @@ def _split(layer: LSTM, gradient: Float64, outputs: list[Float64]) -> list[Float
     return [gradient * share] * 2
 
 
-class Factors(NamedTuple):
-    """What the sweep multiplies with, known before it starts.
-
-    `gates` is what dz is of a and, for the output gate, of lh: (time, batch, 4, units); `squash` is o output'(c) and
-    `keep` is f, (time, batch, units); `cell` and `projected` are 0 where a clip cut and 1 where it did not, or None.
-    """
-
-    gates: Float64
-    squash: Float64
-    keep: Float64
-    cell: Float64 | None
-    projected: Float64 | None
-
-
-def factors(traced: CellTrace) -> Factors:
-    """Return what the backward sweep over a trace multiplies with.
-
-    Args:
-        traced: the trace.
-
-    Raises:
-        Unsupported: an activation makes each unit's value of all units'.
-    """
-    cell, steps = traced.stepper.cell, traced.steps
-    gate, candidate, output = derivative(cell.gate), derivative(cell.candidate), derivative(cell.output)
-    z = steps.z if cell.gate_clip is None else np.clip(steps.z, -cell.gate_clip, cell.gate_clip)
-    c_before = traced.c_before
-    gates = np.empty_like(steps.z)
-    slope_i = gate(z[:, :, 0], steps.i)
-    if cell.coupled:
-        gates[:, :, 0] = (steps.g - c_before) * slope_i
-        gates[:, :, 1] = 0.0
-    else:
-        gates[:, :, 0] = steps.g * slope_i
-        gates[:, :, 1] = c_before * gate(z[:, :, 1], steps.f)
-    gates[:, :, 2] = steps.i * candidate(z[:, :, 2], steps.g)
-    gates[:, :, 3] = steps.squashed * gate(z[:, :, 3], steps.o)
-    if cell.gate_clip is not None:
-        gates *= np.abs(steps.z) <= cell.gate_clip
-    clip = cell.projection_clip if cell.projection is not None else None
-    return Factors(
-        gates,
-        steps.o * output(steps.c, steps.squashed),
-        steps.f,
-        None if cell.cell_clip is None else (np.abs(steps.raw_c) <= cell.cell_clip).astype(np.float64),
-        None if clip is None else (np.abs(steps.raw_h) <= clip).astype(np.float64),
-    )
-
-
 def through_cell(traced: CellTrace, gradients: Gradients, *, cell_path: bool = False, zeros: bool = False) -> Float64:
     """Return the gradients of a cell's input, (time, outputs, batch, inputs), steps as the cell reads them.
 
     Args:
         traced: the cell's trace.
         gradients: those of its output at each step, as the cell reads them.
-        cell_path: only what travels inside c.
+        cell_path: of an LSTM, only what travels inside c.
         zeros: whether a masked step puts out zero, and not what was put out before.
     """
-    stepper, known = traced.stepper, factors(traced)
-    units, peephole, counts = stepper.cell.units, stepper.peephole, traced.counts
+    sweep, stepper, counts = sweep_of(traced, cell_path=cell_path), traced.stepper, traced.counts
     rows = next((len(gradient) for gradient in gradients if gradient is not None), 0)
     steps, batch = traced.h.shape[:2]
     dx = np.zeros((steps, rows, batch, stepper.cell.inputs))
-    lc, lh = np.zeros((rows, batch, units)), np.zeros((rows, batch, stepper.cell.outputs))
-    dz = np.empty((rows, batch, 4, units))
-    flat = dz.reshape(rows * batch, 4 * units)
+    lc, lh = (np.zeros((rows, *state.shape)) for state in (traced.c0, traced.h0))
     shown = None if counts is None else counts if zeros else np.logical_or.accumulate(counts, axis=0)
     last = max((step for step, gradient in enumerate(gradients) if gradient is not None), default=-1)
     for step in range(last, -1, -1):
         gradient = gradients[step]
         if gradient is not None:
             lh = lh + (gradient if shown is None else gradient * shown[step, :, None])
-        inner = lh if known.projected is None else lh * known.projected[step]
-        if stepper.projection is not None:
-            inner = inner @ stepper.projection
-        gates = known.gates[step]
-        np.multiply(inner, gates[:, 3], out=dz[:, :, 3])
-        a = inner * known.squash[step]
-        a += lc
-        if cell_path:
-            dz[:, :, 3] = 0.0
-        elif peephole is not None:
-            a += dz[:, :, 3] * peephole[2]
-        if known.cell is not None:
-            a *= known.cell[step]
-        np.multiply(a[:, :, None], gates[:, :3], out=dz[:, :, :3])
-        new_lc = a * known.keep[step]
-        if peephole is not None:
-            new_lc += dz[:, :, 0] * peephole[0] + dz[:, :, 1] * peephole[1]
-        dx[step] = (flat @ stepper.kernel).reshape(dx.shape[1:])
-        new_lh = np.zeros_like(lh) if cell_path else (flat @ stepper.recurrent).reshape(lh.shape)
+        given, new_lc, new_lh = sweep.back(step, lc, lh)
+        dx[step] = (given @ stepper.kernel).reshape(dx.shape[1:])
         if counts is not None:
             counting = counts[step, :, None]
             dx[step] *= counting

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.bands import Band, shares
-from lstm_convert.analysis.decomposition import decomposed
+from lstm_convert.analysis.decomposition import decomposed, has_decomposition
 from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects, effects
 from lstm_convert.analysis.integrated import NODES, integrated_gradients
 from lstm_convert.analysis.jacobian import swept
@@ -20,9 +20,9 @@ from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.replay import NAMED_OUTPUTS, Replay, output_names
 from lstm_convert.analysis.saturation import Activity
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.swap import SwapCurve, history_swap
 from lstm_convert.analysis.traces import last_output, trace
+from lstm_convert.canonical import LSTM
 
 Float64 = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -87,9 +87,7 @@ class Sample:
             copies: how many times a trace's memory is needed.
         """
         widest = sum(
-            cell.units + cell.outputs + cell.inputs
-            for layer in self.stack.layers
-            for cell in lstm_cells(layer).values()
+            cell.units + cell.outputs + cell.inputs for layer in self.stack.layers for cell in layer.cells.values()
         )
         each = data.shape[1] * widest * _STEP_NUMBERS * 8 * copies
         size = max(1, _BATCH_BYTES // each)
@@ -130,9 +128,9 @@ def overview(sample: Sample, traced: int) -> Overview:
         traced: of how many sequences the traces are kept.
     """
     layers = sample.stack.layers
-    activities = [[Activity(cell.units, cell.outputs) for cell in lstm_cells(layer).values()] for layer in layers]
+    activities = [[Activity(cell.units, cell.outputs) for cell in layer.cells.values()] for layer in layers]
     written: list[list[Any]] = [
-        [0.0 if cell.cell_clip is None else None for cell in lstm_cells(layer).values()] for layer in layers
+        [0.0 if has_decomposition(cell) else None for cell in layer.cells.values()] for layer in layers
     ]
     found = Overview(activities, [])
     done = 0
@@ -175,8 +173,10 @@ def _describe(sample: Sample, found: Overview) -> None:
     found.autocorrelation = correlated * sample.data.shape[1] / max(1, sample.data.shape[1] - 1)
 
 
-def jacobians(sample: Sample) -> tuple[Float64, Float64]:
+def jacobians(sample: Sample) -> tuple[Float64, Float64 | None]:
     """Return the lag Jacobian and that of the cell path of as many sequences as may be, (batch, outputs, time, inputs).
+
+    The cell path is None where some layer is no LSTM, which has no c for it.
 
     Args:
         sample: the data.
@@ -184,13 +184,14 @@ def jacobians(sample: Sample) -> tuple[Float64, Float64]:
     steps, outputs = sample.data.shape[1], len(sample.readout.matrix)
     chosen = sample.drawn(steps * (1 + 2 * outputs), _FEWEST, sample.rng(1))
     kept = max(1, _JACOBIAN_NUMBERS // (outputs * steps * sample.data.shape[2]))
+    paths = (False, True) if all(isinstance(layer, LSTM) for layer in sample.stack.layers) else (False,)
     chosen, parts = chosen[:kept], []
     for batch in sample.batches(chosen, 1 + outputs // 4):
         traced = trace(sample.stack, batch)
-        parts.append([swept(traced, sample.readout, cell_path=path).values for path in (False, True)])
+        parts.append([swept(traced, sample.readout, cell_path=path).values for path in paths])
         sample.tell("lag Jacobian", sum(len(part[0]) for part in parts) / len(chosen))
-    whole, inside = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return whole, inside
+    whole, *inside = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return whole, inside[0] if inside else None
 
 
 def swapped(sample: Sample) -> SwapCurve:

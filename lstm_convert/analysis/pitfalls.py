@@ -13,8 +13,10 @@ from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.lag_rows import at_rest
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.stepping import keeping_gate
 from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
 from lstm_convert.analysis.units import time_constants
+from lstm_convert.canonical import RecurrentCell
 
 Float64 = NDArray[np.float64]
 
@@ -77,17 +79,17 @@ def sentences(facts: Facts) -> tuple[Sentence, ...]:
     return tuple(Sentence(topic, basis, text) for topic, (basis, speak) in PITFALLS.items() for text in speak(facts))
 
 
-def _units(facts: Facts, basis: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield each cell's name and its rows of the table `units`."""
+def _units(facts: Facts, basis: str) -> Iterator[tuple[str, RecurrentCell, list[dict[str, Any]]]]:
+    """Yield the name of each cell that keeps its state by a gate, the cell, and its rows of the table `units`."""
     for layer in facts.stack.layers:
-        for direction in layer.cells:
+        for direction, cell in layer.cells.items():
             rows = facts.tables["units"].rows(basis=basis, layer=layer.name, direction=DIRECTIONS[direction])
-            if rows:
-                yield f"{layer.name} {direction}", rows
+            if rows and keeping_gate(cell) is not None:
+                yield f"{layer.name} {direction}", cell, rows
 
 
 def _shut_gate(facts: Facts) -> Iterator[str]:
-    for (name, proven), (_, static) in zip(_units(facts, PROVEN), _units(facts, AT_REST), strict=False):
+    for (name, _, proven), (*_, static) in zip(_units(facts, PROVEN), _units(facts, AT_REST), strict=False):
         shut = [row["unit"] for row in proven if "never_written" in row["flags"]]
         if shut:
             largest = max(static[unit]["w_norm_g"] for unit in shut)
@@ -98,38 +100,40 @@ def _shut_gate(facts: Facts) -> Iterator[str]:
 
 
 def _forget_bias(facts: Facts) -> Iterator[str]:
-    for (name, rows), layer_cell in zip(_units(facts, AT_REST), _cells(facts), strict=True):
-        gate = function(layer_cell.gate)
+    for name, cell, rows in _units(facts, AT_REST):
+        gate, keeps = function(cell.activations()["gate"]), keeping_gate(cell)
         middle = float(np.median([row["tau_life"] for row in rows]))
         zero, one = (float(time_constants(gate(np.array([bias])))["tau_life"][0]) for bias in (0.0, 1.0))
         known = (
             "" if facts.within[0] is None else f"; on your data 99 % of the effect lies within k = {facts.within[0]}"
         )
-        yield (f"{name}: b_f alone gives a median tau_life of {middle:.3g} steps; an untrained b_f of 0 gives "
-               f"{zero:.3g} and "
-               f"one of 1 gives {one:.3g}. It leaves out W_f, U_f and the loop through U{known}")  # fmt: skip
+        yield (f"{name}: b_{keeps} alone gives a median tau_life of {middle:.3g} steps; an untrained b_{keeps} of 0 "
+               f"gives {zero:.3g} and one of 1 gives {one:.3g}. It leaves out W_{keeps}, U_{keeps} and the loop "
+               f"through U{known}")  # fmt: skip
 
 
-def _cells(facts: Facts) -> list[Any]:
+def _cells(facts: Facts) -> list[RecurrentCell]:
     return [cell for layer in facts.stack.layers for cell in layer.cells.values()]
 
 
 def _names_of_time(facts: Facts) -> Iterator[str]:
-    for name, rows in _units(facts, AT_REST):
+    for name, cell, rows in _units(facts, AT_REST):
+        keeps = keeping_gate(cell)
         life, e, half = (float(np.median([row[key] for row in rows])) for key in ("tau_life", "tau_e", "half_life"))
-        yield (f"{name}: three time constants of the same gates, in steps (medians): tau_life = 1/(1-f) = {life:.3g}, "
-               f"tau_e = -1/ln f = {e:.3g}, half_life = {half:.3g}")  # fmt: skip
+        yield (f"{name}: three time constants of the same gates, in steps (medians): tau_life = 1/(1-{keeps}) = "
+               f"{life:.3g}, tau_e = -1/ln {keeps} = {e:.3g}, half_life = {half:.3g}")  # fmt: skip
 
 
 def _mean_of_f(facts: Facts) -> Iterator[str]:
-    for name, rows in _units(facts, MEASURED):
-        mean = time_constants(np.array([row["mean_f"] for row in rows]))["tau_life"]
+    for name, cell, rows in _units(facts, MEASURED):
+        keeps = keeping_gate(cell)
+        mean = time_constants(np.array([row[f"mean_{keeps}"] for row in rows]))["tau_life"]
         kept = np.array([row["tau_life_data_geo"] for row in rows])
         with np.errstate(invalid="ignore"):
             ratio = np.where(np.isfinite(mean) & np.isfinite(kept), mean / kept, 1.0)
         if ratio.max() > _APART:
             unit = int(ratio.argmax())
-            yield (f"{name}: the mean of f says tau_life = {mean[unit]:.3g} for unit {unit}, but what is kept "
+            yield (f"{name}: the mean of {keeps} says tau_life = {mean[unit]:.3g} for unit {unit}, but what is kept "
                    f"is a product: "
                    f"by the geometric mean it is {kept[unit]:.3g}")  # fmt: skip
 
@@ -157,12 +161,12 @@ def _feature_units(facts: Facts) -> Iterator[str]:
 def _loop_alone(facts: Facts) -> Iterator[str]:
     radii = facts.tables["rest"].rows()
     for row, cell in zip(radii, _cells(facts), strict=False):
-        if row["spectral_radius"] is None or cell.projection is not None:
+        if row["spectral_radius"] is None or "projection" in cell.arrays():
             continue
         loop = np.asarray(cell.U.g, np.float64)
         rho, norm = float(np.abs(np.linalg.eigvals(loop)).max()), float(np.linalg.norm(loop, 2))
         yield (f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
-               "remembers. The full one-step Jacobian of c and h at rest has "
+               f"remembers. The full one-step Jacobian of {'c and h' if cell.kind == 'LSTM' else 'h'} at rest has "
                f"{row['spectral_radius']:.3g}")  # fmt: skip
 
 
@@ -198,9 +202,18 @@ def _operating_point(facts: Facts) -> Iterator[str]:
 
 def _hard_gates(facts: Facts) -> Iterator[str]:
     for layer, cell in zip(facts.tables["inventory"]["layer"], _cells(facts), strict=True):
-        if cell.gate.name == "hard_sigmoid":
-            yield (f"{layer}: the gates are {cell.gate}, not the smooth sigmoid: a gate can be exactly 0 or 1, and tau "
+        gate = cell.activations().get("gate")
+        if gate is not None and gate.name == "hard_sigmoid":
+            yield (f"{layer}: the gates are {gate}, not the smooth sigmoid: a gate can be exactly 0 or 1, and tau "
                    "infinite; the time constants use this function")  # fmt: skip
+
+
+def _no_cell_state(facts: Facts) -> Iterator[str]:
+    for layer in facts.stack.layers:
+        if layer.kind != "LSTM":
+            gates = "" if keeping_gate(layer.forward) else ", nor any gate that opens and shuts"
+            yield (f"{layer.name}: a {layer.kind} has no cell state c{gates}: no share of a cell path and no "
+                   "write-time decomposition; its state is h")  # fmt: skip
 
 
 def _layers(facts: Facts) -> Iterator[str]:
@@ -250,6 +263,7 @@ PITFALLS: Mapping[str, tuple[str, Callable[[Facts], Iterator[str]]]] = {
     "recurrent_norm": (AT_REST, _loop_alone),
     "operating_point": (AT_REST, _operating_point),
     "hard_sigmoid": (PROVEN, _hard_gates),
+    "cell_state": (PROVEN, _no_cell_state),
     "layers": (PROVEN, _layers),
     "directions": (PROVEN, _directions),
 }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.activations import derivative, function
 from lstm_convert.analysis.stepping import folded_bias
-from lstm_convert.canonical import Activation, Cell
+from lstm_convert.canonical import Activation, Cell, RecurrentCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -62,6 +62,20 @@ class Ranges:
     gates: dict[str, Interval]
     c: Float64
     h: Float64
+
+
+def lstm_cell(cell: RecurrentCell) -> Cell:
+    """Return a cell that is an LSTM's, the only kind whose bounds are derived here.
+
+    Args:
+        cell: the cell.
+
+    Raises:
+        Unsupported: it is of another kind.
+    """
+    if not isinstance(cell, Cell):
+        raise Unsupported(f"no bounds are derived for a {cell.kind}, of LSTMs alone")
+    return cell
 
 
 def ranges(cell: Cell, low: Float64, high: Float64, steps: float = math.inf) -> Ranges:

@@ -21,7 +21,7 @@ Float64 = NDArray[np.float64]
 
 # Okabe and Ito's colours, which those who see no red or no green tell apart too.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-GATE_COLOURS = {"i": BLUE, "f": ORANGE, "g": PINK, "o": GREEN, "*": GREY}
+GATE_COLOURS = {"i": BLUE, "f": ORANGE, "g": PINK, "o": GREEN, "z": ORANGE, "r": BLUE, "*": GREY}
 SIGNED = "RdBu_r"  # zero is white, and both ends are told apart by everybody
 MAGNITUDE = "viridis"
 
