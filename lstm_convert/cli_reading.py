@@ -14,23 +14,25 @@ if TYPE_CHECKING:
     from lstm_convert.canonical import Model
 
 
-def gates(source: Path, model: "Model", *, as_json: bool) -> None:
+def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data: Path | None, as_json: bool) -> None:
     """Print what the weights of every gate are.
 
     Args:
         source: the model's file.
         model: the model.
+        box: the least and the most of every feature, for which the gates' ranges are proven, or None.
+        data: sequences of which each feature's least and most are the box, or None.
         as_json: whether as JSON.
     """
     from lstm_convert import reading_answers as answers  # noqa: PLC0415 (--help stays fast)
-    from lstm_convert.analysis.gates import read_gates  # noqa: PLC0415
+    from lstm_convert.reading import gates_of_file  # noqa: PLC0415
 
-    tables = read_gates(model, name=source.stem)
+    tables, stated = gates_of_file(source, model, box=box, data=data)
     if as_json:
         terminal.print_json({"file": str(source), **answers.table_facts(tables)})
         return
     terminal.print_table(*answers.gate_rows(tables))
-    terminal.print_lines(answers.gate_lines(tables))
+    terminal.print_lines(answers.gate_lines(tables, stated))
 
 
 @click.command()

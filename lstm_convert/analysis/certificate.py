@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.ranges import Interval, Ranges, lstm_cell, ranges, steepest
 from lstm_convert.analysis.readout import Readout
 from lstm_convert.analysis.stacks import Stack
@@ -46,7 +47,7 @@ class Certificate:
         if not self.certified:
             return f"no certificate (rho = {self.rho:.3g})"
         lag = len(self.bounds) - 1
-        bound = f"|d y / d x[t-{lag}]| <= {self.bounds[-1].max():.3g}"
+        bound = f"|d y / d x[t-{lag}]| <= {at_most(self.bounds[-1].max())}"
         return f"PROVEN: {bound} for every input of the box (rho = {self.rho:.3g})"
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.analysis import inventory
 from lstm_convert.analysis.agreement import disagreement
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.certificate import certificate
 from lstm_convert.analysis.decomposition import LABEL
 from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects
@@ -294,5 +295,5 @@ def _bounds(curve: SwapCurve | None) -> Iterator[Sentence]:
     lag = (curve.within(upper=True) or 0) + 1
     if lag < len(curve.band.value) - 1:
         bound = curve.band.high[lag, -1]
-        text = f"total effect of lag {lag} and beyond <= {bound:.2g} (95 %, n = {curve.sequences}, on your data)"
+        text = f"total effect of lag {lag} and beyond <= {at_most(bound)} (95 %, n = {curve.sequences}, on your data)"
         yield Sentence("result", MEASURED, text)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.decomposition import LABEL
 from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.lag_rows import at_rest
@@ -96,7 +97,7 @@ def _shut_gate(facts: Facts) -> Iterator[str]:
             bound = max(proven[unit]["high_i"] for unit in shut)
             yield (f"{name}: the size of W_g (up to {largest:.3g}) says nothing while the input gate is shut: "
                    f"for every "
-                   f"input of the box i <= {bound:.2g} in {len(shut)} of {len(proven)} units")  # fmt: skip
+                   f"input of the box i <= {at_most(bound)} in {len(shut)} of {len(proven)} units")  # fmt: skip
 
 
 def _forget_bias(facts: Facts) -> Iterator[str]:
