@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,13 @@ from lstm_convert import options, terminal
 from lstm_convert.options import DIFFERS
 
 if TYPE_CHECKING:
+    from lstm_convert.analysis.gates import Box
     from lstm_convert.canonical import Model
+
+Both = tuple[str | None, str | None]
+
+_READOUT = "What makes the output of the last LSTM's: .npy, (outputs, units)."
+_LAYER = "The recurrent layer whose output is read, where it is not the last."
 
 
 def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data: Path | None, as_json: bool) -> None:
@@ -25,9 +32,18 @@ def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data
         as_json: whether as JSON.
     """
     from lstm_convert import reading_answers as answers  # noqa: PLC0415 (--help stays fast)
-    from lstm_convert.reading import gates_of_file  # noqa: PLC0415
+    from lstm_convert.analysis.gates import read_gates  # noqa: PLC0415
+    from lstm_convert.errors import naming  # noqa: PLC0415
+    from lstm_convert.sequences import read_data  # noqa: PLC0415
 
-    tables, stated = gates_of_file(source, model, box=box, data=data)
+    stated = "" if box is None else f"every feature from {box[0]:g} to {box[1]:g}"
+    ends: Box | None = box
+    if data is not None:
+        stated = f"every feature from its least to its most in {data.name}"
+        sequences = read_data(data)
+        ends = sequences.min(axis=(0, 1)), sequences.max(axis=(0, 1))
+    with naming(source):
+        tables = read_gates(model, name=source.stem, box=ends)
     if as_json:
         terminal.print_json({"file": str(source), **answers.table_facts(tables)})
         return
@@ -45,13 +61,8 @@ def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data
     help="Your own sequences: .npy, (sequences, steps, features).",
 )
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.")
-@click.option(
-    "--readout",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="What makes the output of the last LSTM's: .npy, (outputs, units).",
-)
-@click.option("--layer", metavar="NAME", help="The recurrent layer whose output is read, where it is not the last.")
+@click.option("--readout", type=click.Path(path_type=Path), metavar="FILE", help=_READOUT)
+@click.option("--layer", metavar="NAME", help=_LAYER)
 @options.graph_option
 @options.seed_option
 @click.option(
@@ -104,11 +115,27 @@ def analyze(  # noqa: PLR0913 (an option of a command is a parameter of its func
         terminal.print_lines(answers.of_reading(done))
 
 
+def _of_both(name: str, metavar: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return an option that is given once for both files, or twice; `-` gives one of them nothing."""
+
+    def pair(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> Both:
+        if len(given) > 2:  # noqa: PLR2004 (A and B)
+            raise click.BadParameter(f"given {len(given)} times: once is for both files, twice for A and for B")
+        one, other = (given * 2)[:2] if given else ("-", "-")
+        return (None if one == "-" else one, None if other == "-" else other)
+
+    how = f"{text} Twice: of A and of B, - where one has none."
+    return click.option(name, metavar=metavar, multiple=True, callback=pair, help=how)
+
+
 @click.command()
 @click.argument("one", metavar="A", type=click.Path(path_type=Path))
 @click.argument("other", metavar="B", type=click.Path(path_type=Path))
 @options.reading_options
 @options.data_option
+@_of_both("--readout", "FILE", _READOUT)
+@_of_both("--layer", "NAME", _LAYER)
+@_of_both("--graph", "NAMES", "The order of a PyTorch state dict's modules, as `analyze` takes it.")
 @options.seed_option
 @options.json_option
 def compare(
@@ -117,8 +144,11 @@ def compare(
     config: Path | None,
     recurrent_activation: str | None,
     data: Path | None,
-    seed: int,
+    readout: Both,
+    layer: Both,
+    graph: Both,
     *,
+    seed: int,
     as_json: bool,
 ) -> None:
     """Say how A and B differ: in what they compute first, in their weights second. Exit 0: one function, 1: two."""
@@ -126,7 +156,17 @@ def compare(
     from lstm_convert import reading_answers as answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.reading import compare_files  # noqa: PLC0415
 
-    found = compare_files(one, other, data, config=config, recurrent_activation=recurrent_activation, seed=seed)
+    found = compare_files(
+        one,
+        other,
+        data,
+        config=config,
+        recurrent_activation=recurrent_activation,
+        graphs=graph,
+        readouts=readout,
+        layers=layer,
+        seed=seed,
+    )
     if as_json:
         terminal.print_json(answers.comparison_facts(found))
     else:

@@ -11,12 +11,10 @@ import numpy as np
 from lstm_convert import __version__
 from lstm_convert.analysis.comparing import Comparison, compare
 from lstm_convert.analysis.engine import Analysis, analyze
-from lstm_convert.analysis.gates import Box, read_gates
 from lstm_convert.analysis.measuring import Progress
 from lstm_convert.analysis.normal import Normalized, moves_of, normalize
 from lstm_convert.analysis.readout import from_file
 from lstm_convert.analysis.stacks import stack_of
-from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.traces import last_output, trace
 from lstm_convert.canonical import Array, Model, Recurrent
 from lstm_convert.conversion import load, save
@@ -70,30 +68,6 @@ class Normalization:
     difference: float
     undone: bool
     readers_left_out: bool
-
-
-def gates_of_file(
-    source: PathLike, model: Model, *, box: tuple[float, float] | None = None, data: PathLike | None = None
-) -> tuple[dict[str, Table], str]:
-    """Return what the weights of a model say of its gates, and the box for which their ranges are proven, in words.
-
-    Args:
-        source: the model's file, which errors name.
-        model: the model.
-        box: the least and the most of every feature, or None.
-        data: an .npy file, (sequences, steps, features), of which each feature's least and most are the box, or None.
-
-    Raises:
-        LstmConvertError: as `read_gates` raises, or the data cannot be read.
-    """
-    ends: Box | None = box
-    stated = "" if box is None else f"every feature from {box[0]:g} to {box[1]:g}"
-    if data is not None:
-        sequences = read_data(data)
-        ends = sequences.min(axis=(0, 1)), sequences.max(axis=(0, 1))
-        stated = f"every feature from its least to its most in {Path(data).name}"
-    with naming(source):
-        return read_gates(model, name=Path(source).stem, box=ends), stated
 
 
 def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
@@ -166,6 +140,9 @@ def compare_files(
     *,
     config: PathLike | None = None,
     recurrent_activation: str | None = None,
+    graphs: tuple[str | None, str | None] = (None, None),
+    readouts: tuple[PathLike | None, PathLike | None] = (None, None),
+    layers: tuple[str | None, str | None] = (None, None),
     seed: int = 0,
 ) -> Comparison:
     """Compare the models of two files: what they compute first, how their weights relate second.
@@ -176,20 +153,31 @@ def compare_files(
         data: an .npy file, (sequences, steps, features), which both read; noise where None.
         config: as in `load`, for both.
         recurrent_activation: as in `load`, for both.
+        graphs: as in `load`, for each.
+        readouts: of each, as in `read_file`.
+        layers: of each, as in `read_file`.
         seed: where chance starts from.
 
     Raises:
         LstmConvertError: as `load` raises, or the two cannot be compared.
     """
     models = []
-    for path in (one, other):
-        model = load(path, config=config, recurrent_activation=recurrent_activation)
+    for path, graph, layer in zip((one, other), graphs, layers, strict=True):
+        model = load(path, config=config, recurrent_activation=recurrent_activation, graph=graph)
         with naming(path):
-            _stack_layers(model, None)
+            _stack_layers(model, layer)
         models.append(model)
     sequences = None if data is None else read_data(data)
-    names = (str(one), str(other))
-    return compare(models[0], models[1], sequences, names=names, seed=seed)
+    given = [None if path is None else from_file(Path(path)) for path in readouts]
+    return compare(
+        models[0],
+        models[1],
+        sequences,
+        readouts=(given[0], given[1]),
+        layers=layers,
+        names=(str(one), str(other)),
+        seed=seed,
+    )
 
 
 def normalize_file(

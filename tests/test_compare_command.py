@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from commands import WEATHER, Command, saved, weather_data
 from helpers import FIXTURES
@@ -16,6 +17,31 @@ def test_a_converted_model_compares_as_the_same(command: Command, target: str) -
     code, out, _ = command("compare", WEATHER, target, "--data", saved("x.npy", weather_data()))
     assert code == 0
     assert "MEASURED: the same outputs on your data" in out
+
+
+def test_each_file_has_its_own_readout_layer_and_graph(command: Command) -> None:
+    lstm_convert.convert(WEATHER, "weather.safetensors")
+    data, order = saved("x.npy", weather_data()), "lstm_1,last,dense_1,tanh,dense_2"
+    bare = command("compare", WEATHER, "weather.safetensors", "--data", data)[1]
+    assert "the same outputs" in bare
+    code, out, _ = command("compare", WEATHER, "weather.safetensors", "--data", data, "--graph", "-", "--graph", order,
+                           "--layer", "lstm_1")  # fmt: skip
+    assert (code, "the same outputs" in out) == (0, True)
+    one, other = saved("one.npy", np.eye(1, 16)), saved("other.npy", np.eye(1, 16, 1))
+    readouts = [["--readout", one], ["--readout", one, "--readout", other]]
+    assert [command("compare", WEATHER, WEATHER, "--data", data, *each)[0] for each in readouts] == [0, 1]
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["--layer", "lstm_9"], "weather.h5: has no recurrent layer 'lstm_9'"),
+    (["--layer", "-", "--layer", "-", "--layer", "-"], "once is for both files, twice for A and for B"),
+    (["--graph", "lstm_1,last"], "--graph: nothing to use it for"),
+    (["--readout", "missing.npy"], "missing.npy"),
+])  # fmt: skip
+def test_an_option_that_fits_neither_file_is_refused(command: Command, arguments: list[str], said: str) -> None:
+    code, out, err = command("compare", WEATHER, WEATHER, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
 
 
 def test_another_model_compares_as_another(command: Command) -> None:
