@@ -256,6 +256,7 @@ def _without_data(found: _Found, sample: Sample, seen: Overview) -> None:
             found.rest.append({
                 "model": found.place.model, "layer": cell, "settle_residual": response.residual,
                 "steps": response.steps, "spectral_radius": radius,
+                "spectral_radius_h": response.spectral_radius_h[cell],
                 "operating_point": at_rest(response.operating_point), "basis": AT_REST,
             })  # fmt: skip
 

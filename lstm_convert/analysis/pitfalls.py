@@ -166,9 +166,13 @@ def _loop_alone(facts: Facts) -> Iterator[str]:
             continue
         loop = np.asarray(cell.U.g, np.float64)
         rho, norm = float(np.abs(np.linalg.eigvals(loop)).max()), float(np.linalg.norm(loop, 2))
-        yield (f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
-               f"remembers. The full one-step Jacobian of {'c and h' if cell.kind == 'LSTM' else 'h'} at rest has "
-               f"{row['spectral_radius']:.3g}")  # fmt: skip
+        state, alone = "h", ""
+        if cell.kind == "LSTM":
+            state, alone = "c and h", f"; that of h alone, c held fixed, {row['spectral_radius_h']:.3g}"
+        yield (
+            f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
+            f"remembers. The full one-step Jacobian of {state} at rest has {row['spectral_radius']:.3g}{alone}"
+        )
 
 
 def _baseline(facts: Facts) -> Iterator[str]:
@@ -188,6 +192,28 @@ def _autocorrelated(facts: Facts) -> Iterator[str]:
                "swap replaces them together")  # fmt: skip
 
 
+def _saturated(facts: Facts) -> Iterator[str]:
+    """Name the step that has most of what resampling finds and the gradient does not, where the two disagree."""
+    pairs = facts.tables["disagreement"].rows(method_a="jacobian", method_b="resample", flagged=True)
+    lags = facts.tables["lags"]
+    for _ in pairs:
+        whole = {row["output"] for row in lags.rows(method="resample")} & {"*", "0"}
+        output = "*" if "*" in whole else "0"
+        slopes = lags.rows(method="jacobian", stat="rms", feature="*", output=output)
+        gradient = _parts({row["offset"]: row["value"] ** 2 for row in slopes})
+        effects = lags.rows(method="resample", feature="*", output=output)
+        resampled = _parts({row["offset"]: row["value"] for row in effects})
+        step = max(resampled, key=lambda offset: resampled[offset] - gradient[offset])
+        yield (f"a step whose gradient has vanished may matter: {step:+d} steps from the output's own has "
+               f"{resampled[step]:.1%} of what resampling finds and {gradient[step]:.2g} of the squared gradient; "
+               "a gate or a state that is saturated has no slope")  # fmt: skip
+
+
+def _parts(values: Mapping[int, float]) -> dict[int, float]:
+    total = sum(values.values())
+    return {key: value / total for key, value in values.items()}
+
+
 def _disagree(facts: Facts) -> Iterator[str]:
     for row in facts.tables["disagreement"].rows(flagged=True):
         yield (f"{row['method_a']} and {row['method_b']} disagree on which lags matter (total variation "
@@ -195,10 +221,24 @@ def _disagree(facts: Facts) -> Iterator[str]:
 
 
 def _operating_point(facts: Facts) -> Iterator[str]:
-    points = {row["operating_point"] for row in facts.tables["rest"].rows() if row["operating_point"]}
-    for point in sorted(points):
-        yield (f"the response at rest is that of the network linearised at {point}; gates that multiply may "
-               f"differ elsewhere")  # fmt: skip
+    """Compare the slopes at rest with those on the data, of the output and feature whose slope goes furthest there."""
+    lags, sd = facts.tables["lags"], {row["feature"]: row["sd"] for row in facts.tables["features"].rows()}
+    rest: dict[tuple[str, str], float] = {}
+    for row in (row for row in lags.rows(method="rest_response") if row["value"] is not None):
+        key = row["output"], row["feature"]
+        rest[key] = max(rest.get(key, 0.0), abs(row["value"]))
+    seen: dict[tuple[str, str], float] = {}
+    for row in lags.rows(method="jacobian", stat="max_abs"):
+        key = row["output"], row["feature"]
+        seen[key] = max(seen.get(key, 0.0), row["value"])
+    for point in sorted({row["operating_point"] for row in facts.tables["rest"].rows()}):
+        numbers = ""
+        if common := rest.keys() & seen.keys():
+            output, feature = max(common, key=lambda key: (seen[key] * sd[key[1]], key))
+            numbers = (f": there |dy/dx| of output {output} and feature {feature} is at most "
+                       f"{rest[output, feature]:.3g}, on your data up to {seen[output, feature]:.3g}")  # fmt: skip
+        yield (f"the impulse response is that of the network linearised {point}{numbers}; gates that multiply may "
+               "differ elsewhere")  # fmt: skip
 
 
 def _hard_gates(facts: Facts) -> Iterator[str]:
@@ -253,6 +293,7 @@ PITFALLS: Mapping[str, tuple[str, Callable[[Facts], Iterator[str]]]] = {
     "readout": (PROVEN, _no_readout),
     "sample": (MEASURED, _sample),
     "disagreement": (MEASURED, _disagree),
+    "saturation": (MEASURED, _saturated),
     "autocorrelation": (MEASURED, _autocorrelated),
     "baseline": (MEASURED, _baseline),
     "shut_gate": (PROVEN, _shut_gate),
