@@ -12,12 +12,16 @@ from lstm_convert import options, terminal
 from lstm_convert.options import DIFFERS
 
 if TYPE_CHECKING:
+    from lstm_convert.analysis.before import DataIs
     from lstm_convert.analysis.gates import Box
     from lstm_convert.canonical import Model
 
 Both = tuple[str | None, str | None]
 
-_READOUT = "What makes the output of the last LSTM's: .npy, (outputs, units)."
+_READOUT = (
+    "What makes the output of the last recurrent layer's: .npy, (outputs, units); or which of the model's outputs is "
+    "looked at, by the layer that makes it, h for the recurrent layer's own. Without it, all that stands behind it."
+)
 _LAYER = "The recurrent layer whose output is read, where it is not the last."
 
 
@@ -58,10 +62,20 @@ def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Your own sequences: .npy, (sequences, steps, features).",
+    help="Your own sequences: .npy, the model's own input, or what its first recurrent layer reads, (sequences, steps, "
+    "features).",
 )
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.")
-@click.option("--readout", type=click.Path(path_type=Path), metavar="FILE", help=_READOUT)
+@click.option(
+    "--readout",
+    metavar="FILE|NAME",
+    help=_READOUT,
+)
+@click.option(
+    "--data-is",
+    type=click.Choice(["model", "layer"]),
+    help="What DATA is where its shape fits both: the model's own input, or what the first recurrent layer reads.",
+)
 @click.option("--layer", metavar="NAME", help=_LAYER)
 @options.graph_option
 @options.seed_option
@@ -80,7 +94,8 @@ def analyze(  # noqa: PLR0913 (an option of a command is a parameter of its func
     recurrent_activation: str | None,
     data: Path,
     out: Path,
-    readout: Path | None,
+    readout: str | None,
+    data_is: "DataIs | None",
     *,
     layer: str | None,
     graph: str | None,
@@ -103,6 +118,7 @@ def analyze(  # noqa: PLR0913 (an option of a command is a parameter of its func
             recurrent_activation=recurrent_activation,
             graph=graph,
             readout=readout,
+            data_is=data_is,
             layer=layer,
             seed=seed,
             effort=effort,
@@ -133,7 +149,7 @@ def _of_both(name: str, metavar: str, text: str) -> Callable[[Callable[..., None
 @click.argument("other", metavar="B", type=click.Path(path_type=Path))
 @options.reading_options
 @options.data_option
-@_of_both("--readout", "FILE", _READOUT)
+@_of_both("--readout", "FILE|NAME", _READOUT)
 @_of_both("--layer", "NAME", _LAYER)
 @_of_both("--graph", "NAMES", "The order of a PyTorch state dict's modules, as `analyze` takes it.")
 @options.seed_option

@@ -7,7 +7,7 @@ from typing import Any
 
 from lstm_convert.analysis.bounds import at_least, at_most
 from lstm_convert.analysis.comparing import Comparison
-from lstm_convert.analysis.pitfalls import Sentence
+from lstm_convert.analysis.facts import Sentence
 from lstm_convert.analysis.tables import Table
 from lstm_convert.reading import Normalization, Reading
 from lstm_convert.report.page import grade_of, number

@@ -194,6 +194,7 @@ def analyzed(request: pytest.FixtureRequest) -> Analysis:
 def test_what_an_lstm_alone_has_is_said_and_not_faked(analyzed: Analysis) -> None:
     said = " ".join(sentence.text for sentence in analyzed.sentences)
     assert "has no cell state c" in said
+    assert "The full one-step Jacobian of h at rest has" in said
     assert not analyzed.tables["lags"].rows(method="cell_path")
     assert len(analyzed.tables["decomposition"]) == 0
     assert all("c" not in dataset["data_vars"] for dataset in analyzed.traces.values())

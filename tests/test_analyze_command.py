@@ -101,7 +101,7 @@ def test_analyze_as_json(command: Command) -> None:
     ("arguments", "said"),
     [
         ((WEATHER, "wrong.npy"), ["weather.h5: this cannot be analyzed", "(sequences, steps, 4), found (9, 5, 3)"]),
-        ((WEATHER, "flat.npy"), ["flat.npy: has the wrong shape", "found float64 (9, 4)"]),
+        ((WEATHER, "flat.npy"), ["weather.h5: this cannot be analyzed", "(sequences, steps, 4), found (9, 4)"]),
         ((WEATHER, "missing.npy"), ["missing.npy: cannot be read"]),
         ((WEATHER, "x.npy", "--layer", "lstm_9"), ["has no recurrent layer 'lstm_9'", "lstm_1"]),
         ((WEATHER, "x.npy", "--readout", "flat.npy"), ["readout: expected (outputs, 16), found (9, 4)"]),

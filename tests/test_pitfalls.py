@@ -19,8 +19,8 @@ from lstm_convert.canonical import LSTM, Cell, Model
 
 # What only some models or data show; the others are said of every model that is an LSTM and comes to rest.
 SOMETIMES = {
-    "autocorrelation", "cell_state", "directions", "disagreement", "feature_units", "hard_sigmoid", "layers",
-    "mean_forget_gate", "saturation", "shut_gate",
+    "autocorrelation", "cell_state", "cut_off", "data", "directions", "disagreement", "feature_units", "hard_sigmoid",
+    "layers", "mean_forget_gate", "saturation", "shut_gate",
 }  # fmt: skip
 
 
@@ -50,6 +50,20 @@ def test_the_mean_of_f_is_no_time_constant() -> None:
     assert f"says tau_life = {1 / (1 - (19 * 0.99 + 0.01) / 20):.3g} for unit 0" in words
     geometric = np.exp((19 * np.log(0.99) + np.log(0.01)) / 20)
     assert f"by the geometric mean it is {1 / (1 - geometric):.3g}" in words
+
+
+def test_what_does_not_matter_may_still_not_be_cut_off() -> None:
+    """What leaks fills up with its bias: warm states have what a start from zero lacks."""
+    eps, bias, kept = 1e-4, 5.0, 11
+    cell = leaky(5.0, eps).layers[0].forward
+    x = noise(steps=40)
+    found = analyze(model_of(LSTM("leaky", with_entries(cell, b={(2, 0): eps * bias}))), x)
+    assert "99 % of the effect lies within k = 10" in found.headline
+    read = (x[..., 0] + bias)[:, ::-1] * 0.8 ** np.arange(40)
+    full, cut = read.sum(axis=1), read[:, :kept].sum(axis=1)
+    share = ((full - cut) ** 2).mean() / 2 / full.var(ddof=1)
+    (sentence,) = [each.text for each in found.sentences if each.topic == "cut_off"]
+    assert f"the last 11 steps alone, from zero states, change the output by a share of {share:.2g} where" in sentence
 
 
 def test_columns_of_w_do_not_compare_where_features_have_other_units() -> None:

@@ -84,7 +84,8 @@ def test_every_figure_has_its_grade_its_sentence_and_its_table(page: Page) -> No
 def test_the_page_says_where_it_is_from_and_what_not_to_read_from_it(page: Page) -> None:
     text = "\n".join(page.texts)
     for said in (
-        "weather.h5", lstm_convert.load(WEATHER).provenance.sha256, "60 sequences of 5 steps", "dense layer dense_1",
+        "weather.h5", lstm_convert.load(WEATHER).provenance.sha256, "60 sequences of 5 steps",
+        "the rest of the model, dense_1, dense_2",
         "99 % of the effect lies within k =", "write time, not input time", "b_f alone", "no certificate (rho =",
         "AT REST x = (",
     ):  # fmt: skip

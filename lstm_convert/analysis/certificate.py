@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstm_convert.activations import function
 from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.ranges import Interval, Ranges, lstm_cell, ranges, steepest
-from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.readout import Output
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.canonical import Cell
 from lstm_convert.errors import Unsupported
@@ -52,7 +52,7 @@ class Certificate:
 
 
 def certificate(
-    stack: Stack, low: Float64, high: Float64, readout: Readout | None = None, *, lags: int, steps: float = math.inf
+    stack: Stack, low: Float64, high: Float64, readout: Output | None = None, *, lags: int, steps: float = math.inf
 ) -> Certificate:
     """Return bounds on the lag Jacobian for all inputs of a box, from zero states.
 
@@ -65,7 +65,7 @@ def certificate(
         steps: the most steps a sequence has; any number of them where infinite.
 
     Raises:
-        Unsupported: a layer reads backwards or is no LSTM, or an activation has no bounds.
+        Unsupported: a layer reads backwards or is no LSTM, or an activation or the readout has no bounds.
     """
     if not stack.causal:
         raise Unsupported("no bounds can be proven for this stack", ["a layer reads the sequence from its end"])
@@ -78,9 +78,9 @@ def certificate(
         own = _powers(matrix, kernel, output, lags)
         responses = own if responses is None else _chained(own, responses)
         low, high = -bounds.h, bounds.h
-    matrix = np.eye(stack.outputs) if readout is None else readout.matrix
+    matrix = np.eye(stack.outputs) if readout is None else readout.bound()
     with np.errstate(over="ignore", invalid="ignore"):
-        bounds = np.abs(matrix) @ np.asarray(responses) * (1.0 + _ROUNDING)
+        bounds = matrix @ np.asarray(responses) * (1.0 + _ROUNDING)
     return Certificate(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf), rho)
 
 

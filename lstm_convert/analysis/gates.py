@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.inventory import cells_of, gates, inventory
-from lstm_convert.analysis.moving import movable
+from lstm_convert.analysis.moving import dense_readers, movable
 from lstm_convert.analysis.ranges import lstm_cell, ranges
-from lstm_convert.analysis.readout import of_network
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
 from lstm_convert.canonical import LSTM, Model, Recurrent
@@ -113,10 +112,12 @@ def kernel_reads(layer: Recurrent) -> Float64:
 
 def _reads(model: Model, layer: LSTM) -> Float64 | None:
     """Return how strongly all that reads a layer does so, or None where not all of it is known."""
-    readout = of_network(model, layer.name)
+    if movable(model, layer.name):
+        return None
     reads = [kernel_reads(above) for above in model.layers if above.follows == layer.name]
-    reads += [] if readout is None else [np.abs(readout.matrix).sum(axis=0)]
-    if not reads or movable(model, layer.name):
+    readers = dense_readers(model, layer.name) if model.network is not None else []
+    reads += [np.abs(np.asarray(dense.arrays["kernel"], np.float64)).sum(axis=0) for dense in readers]
+    if not reads:
         return None
     return np.asarray(np.sum(reads, axis=0))
 

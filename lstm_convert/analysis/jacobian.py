@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.readout import Output, identity, read_by
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.sweeping import sweep_of
 from lstm_convert.analysis.traces import CellTrace, LayerTrace, StackTrace, States, trace
@@ -20,7 +20,7 @@ from lstm_convert.canonical import Recurrent
 Float64 = NDArray[np.float64]
 
 # The gradient of what is put out at each step, (outputs, batch, width), or None where it is zero.
-Gradients = Sequence[Float64 | None]
+Gradients = Sequence[Float64 | None] | Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class LagJacobian:
 def lag_jacobian(
     stack: Stack,
     x: NDArray[Any],
-    readout: Readout | None = None,
+    readout: Output | None = None,
     *,
     at: int = -1,
     mask: NDArray[Any] | None = None,
@@ -77,7 +77,7 @@ def lag_jacobian(
     return swept(trace(stack, x, mask=mask, states=states), readout, at=at, cell_path=cell_path)
 
 
-def swept(traced: StackTrace, readout: Readout | None = None, *, at: int = -1, cell_path: bool = False) -> LagJacobian:
+def swept(traced: StackTrace, readout: Output | None = None, *, at: int = -1, cell_path: bool = False) -> LagJacobian:
     """Return the lag Jacobian of sequences that were traced.
 
     The cell path is what an input writes into c, keeps there by the forget gates alone, and shows at the output through
@@ -89,18 +89,18 @@ def swept(traced: StackTrace, readout: Readout | None = None, *, at: int = -1, c
         at: the step that is read, of a stack that returns every step.
         cell_path: only the cell path.
     """
-    width = traced.stack.outputs
-    matrix = np.eye(width) if readout is None else readout.matrix
-    top = np.broadcast_to(matrix[:, None], (len(matrix), traced.sequences, width))
-    steps = traced.steps
-    gradients: Gradients = [None] * steps
-    if traced.stack.layers[-1].return_sequences:
+    readout = identity(traced.stack.outputs) if readout is None else readout
+    top = readout.gradients(*read_by(readout, traced, at))
+    steps, last = traced.steps, traced.layers[-1]
+    if readout.every:
+        dx = _through_steps(last, top.transpose(2, 0, 1, 3), cell_path=cell_path)
+    elif last.layer.return_sequences:
         gradients = [top if step == at % steps else None for step in range(steps)]
-        dx = _through_layer(traced.layers[-1], gradients, cell_path=cell_path)
+        dx = _through_steps(last, gradients, cell_path=cell_path)
     else:
-        dx = _through_last_step(traced.layers[-1], top, cell_path=cell_path)
+        dx = _through_last_step(last, top, cell_path=cell_path)
     for layer in reversed(traced.layers[:-1]):
-        dx = _through_layer(layer, list(dx), cell_path=cell_path)
+        dx = _through_steps(layer, dx, cell_path=cell_path)
     return LagJacobian(dx.transpose(2, 1, 0, 3), np.arange(steps) - read_time(traced.stack, steps, at))
 
 
@@ -117,7 +117,18 @@ def read_time(stack: Stack, steps: int, at: int = -1) -> int:
     return steps - 1 - place if turned else place
 
 
-def _through_layer(traced: LayerTrace, gradients: Gradients, *, cell_path: bool) -> Float64:
+def through_layer(traced: LayerTrace, gradient: Float64) -> Float64:
+    """Return the gradients of a layer's input, (time, outputs, batch, inputs), for those of what it returns.
+
+    Args:
+        traced: the layer's trace.
+        gradient: (time, outputs, batch, width) of one that returns every step, else (outputs, batch, width).
+    """
+    through = _through_steps if traced.layer.return_sequences else _through_last_step
+    return through(traced, gradient, cell_path=False)
+
+
+def _through_steps(traced: LayerTrace, gradients: Gradients, *, cell_path: bool) -> Float64:
     """Return the gradients of a layer's input, (time, outputs, batch, inputs), for those of its output sequence."""
     outputs = [cell.h[:: -1 if direction else 1] for direction, cell in enumerate(traced.cells)]
     split = [

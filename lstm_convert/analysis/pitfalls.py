@@ -1,7 +1,6 @@
 """What is often read wrongly from an LSTM, said with the numbers of the model at hand where it applies."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 from lstm_convert.activations import function
 from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.decomposition import LABEL
+from lstm_convert.analysis.facts import Facts, Sentence
 from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.lag_rows import at_rest
-from lstm_convert.analysis.readout import Readout
-from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.stepping import keeping_gate
-from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
+from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN
 from lstm_convert.analysis.units import time_constants
 from lstm_convert.canonical import RecurrentCell
 
@@ -23,52 +21,7 @@ Float64 = NDArray[np.float64]
 
 _APART = 2.0  # feature spreads or time constants that differ by more than this factor are worth a word
 _CORRELATED = 0.3
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One sentence about a model.
-
-    Args:
-        topic: what it is about: the name of the pitfall, or `result`.
-        basis: the grade of its numbers.
-        text: the sentence.
-    """
-
-    topic: str
-    basis: str
-    text: str
-
-
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """What the sentences are made from.
-
-    Args:
-        stack: the layers.
-        readout: what the outputs are.
-        tables: the tables of the analysis, by name.
-        sequences: how many sequences the data has.
-        steps: how many steps each has.
-        mean: of each feature.
-        sd: of each feature.
-        autocorrelation: of each feature, from a step to the next.
-        seed: where chance started.
-        within: the lag within which 99 % of the effect lies, by value and by the band's upper end; None if unknown.
-        masked: the layers that a mask reaches in the model.
-    """
-
-    stack: Stack
-    readout: Readout
-    tables: Mapping[str, Table]
-    sequences: int
-    steps: int
-    mean: Float64
-    sd: Float64
-    autocorrelation: Float64
-    seed: int
-    within: tuple[int | None, int | None]
-    masked: tuple[str, ...] = ()
+_LEFT = 0.01  # what the headline leaves out
 
 
 def sentences(facts: Facts) -> tuple[Sentence, ...]:
@@ -152,7 +105,7 @@ def _write_time(facts: Facts) -> Iterator[str]:
 
 
 def _feature_units(facts: Facts) -> Iterator[str]:
-    moving = facts.sd[facts.sd > 0]
+    moving = facts.seen.sd[facts.seen.sd > 0]
     if len(moving) > 1 and moving.max() > _APART * moving.min():
         yield (f"the features' standard deviations go from {moving.min():.3g} to {moving.max():.3g}: columns of "
                f"W do not "
@@ -175,15 +128,24 @@ def _loop_alone(facts: Facts) -> Iterator[str]:
         )
 
 
+def _cut_off(facts: Facts) -> Iterator[str]:
+    within, cut = facts.within[0], facts.cut
+    if within is not None and cut is not None and cut > _LEFT:
+        yield (
+            f"older steps may be another sequence's, yet not be cut off: the last {within + 1} steps alone, from zero "
+            f"states, change the output by a share of {cut:.2g} where the history swap leaves at most {_LEFT:g}"
+        )
+
+
 def _baseline(facts: Facts) -> Iterator[str]:
-    shown = at_rest(facts.mean).removeprefix("AT REST ")
+    shown = at_rest(facts.seen.mean).removeprefix("AT REST ")
     yield (f"occlusion and integrated gradients compare with the mean of your data, {shown}; another baseline "
            f"gives other "
            "numbers")  # fmt: skip
 
 
 def _autocorrelated(facts: Facts) -> Iterator[str]:
-    largest = float(facts.autocorrelation.max())
+    largest = float(facts.seen.autocorrelation.max())
     if facts.steps > 1 and largest > _CORRELATED:
         yield (f"neighbouring steps of a feature correlate by {largest:.2f}: a single step from another "
                f"sequence makes data "
@@ -267,8 +229,6 @@ def _directions(facts: Facts) -> Iterator[str]:
     both = [layer.name for layer in facts.stack.layers if layer.backward]
     if both:
         yield f"{', '.join(both)}: the backward half reads what comes later; a positive offset is the future"
-    if facts.masked:
-        yield f"{', '.join(facts.masked)}: the model masks steps, here every step of the data counts, padding too"
     stateful = [layer.name for layer in facts.stack.layers if layer.stateful]
     if stateful:
         yield f"{', '.join(stateful)}: stateful in the model; here every sequence starts from zero states"
@@ -281,20 +241,34 @@ def _sample(facts: Facts) -> Iterator[str]:
            f"seed {facts.seed}; bands are 95 %, and of your data alone")  # fmt: skip
 
 
-def _no_readout(facts: Facts) -> Iterator[str]:
-    if facts.readout.source == "h itself":
-        yield "no readout is known: effects are on h itself, all its units together, not on what the model puts out"
+def _readout(facts: Facts) -> Iterator[str]:
+    readout, reason = facts.found
+    if reason:
+        name = facts.stack.layers[-1].name
+        yield f"effects are on h of {name} itself, all its units together, and on nothing behind it: {reason}"
     else:
-        yield f"the outputs are those of: {facts.readout.source}"
+        yield f"the outputs are those of: {readout.source}"
+
+
+def _own_input(facts: Facts) -> Iterator[str]:
+    yield from facts.data.said
+    masked = ", ".join(layer.name for layer in facts.stack.layers if layer.masked_by)
+    if facts.seen.masked:
+        yield (f"{masked}: {facts.seen.masked:.0%} of the steps of your data are masked and leave the states as they "
+               "are; a lag counts them too")  # fmt: skip
+    elif masked and facts.data.network is None:
+        yield f"{masked}: the model masks steps, here every step of the data counts, padding too"
 
 
 # Each pitfall: the grade of its numbers, and what it has to say.
 PITFALLS: Mapping[str, tuple[str, Callable[[Facts], Iterator[str]]]] = {
-    "readout": (PROVEN, _no_readout),
+    "readout": (PROVEN, _readout),
+    "data": (PROVEN, _own_input),
     "sample": (MEASURED, _sample),
     "disagreement": (MEASURED, _disagree),
     "saturation": (MEASURED, _saturated),
     "autocorrelation": (MEASURED, _autocorrelated),
+    "cut_off": (MEASURED, _cut_off),
     "baseline": (MEASURED, _baseline),
     "shut_gate": (PROVEN, _shut_gate),
     "forget_bias": (AT_REST, _forget_bias),

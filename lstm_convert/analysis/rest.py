@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.jacobian import swept
-from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.readout import Output
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.stepping import Stepper, stepper_of
 from lstm_convert.analysis.sweeping import sweep_of
@@ -48,7 +48,7 @@ class RestResponse:
     spectral_radius_h: dict[str, float]
 
 
-def rest_response(stack: Stack, operating_point: Float64, readout: Readout | None = None, *, lags: int) -> RestResponse:
+def rest_response(stack: Stack, operating_point: Float64, readout: Output | None = None, *, lags: int) -> RestResponse:
     """Return the impulse response of a stack that rests at a constant input.
 
     Args:
@@ -58,8 +58,13 @@ def rest_response(stack: Stack, operating_point: Float64, readout: Readout | Non
         lags: how many lags, from 0; as many into the future where a layer reads both ways and returns every step.
 
     Raises:
-        Unsupported: a state does not settle, or settles at more than one place.
+        Unsupported: a state does not settle, or settles at more than one place; or the readout has no derivative there.
     """
+    if readout is not None and readout.picks:
+        raise Unsupported(
+            "there is no response at rest: the readout takes the largest of steps that are all the same",
+            ["which one it is has no derivative"],
+        )
     x = np.asarray(operating_point, np.float64)
     states: list[list[tuple[Float64, Float64]]] = []
     residual, longest = 0.0, 0

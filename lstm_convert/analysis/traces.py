@@ -106,10 +106,12 @@ class StackTrace:
     Args:
         stack: the stack.
         layers: the trace of each layer.
+        counts: which steps count, (time, batch), or None where all do.
     """
 
     stack: Stack
     layers: tuple[LayerTrace, ...]
+    counts: Bool | None = None
 
     @property
     def steps(self) -> int:
@@ -144,7 +146,7 @@ def trace(
         start = None if states is None else states[depth]
         layers.append(trace_layer(layer, sequence, counts, start))
         sequence = layers[-1].output
-    return StackTrace(stack, tuple(layers))
+    return StackTrace(stack, tuple(layers), counts)
 
 
 def time_first(stack: Stack, x: NDArray[Any]) -> Float64:
