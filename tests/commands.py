@@ -25,7 +25,7 @@ def weather_data(sequences: int = 60) -> Float64:
     return np.asarray(steps.cumsum(axis=1) * 0.5)
 
 
-def saved(name: str, array: Float64) -> str:
+def saved(name: str, array: NDArray[Any]) -> str:
     np.save(name, array)
     return name
 

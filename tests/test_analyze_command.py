@@ -20,6 +20,8 @@ from lstm_convert.errors import MissingFramework
 from lstm_convert.plots import drawing
 from lstm_convert.report import tables
 
+MODELS = FIXTURES / "models/keras-3.15.1"
+
 
 def test_analyze_writes_every_file_and_says_the_headline(command: Command) -> None:
     data = saved("x.npy", weather_data())
@@ -153,6 +155,33 @@ def test_other_kinds_of_cells_have_the_pictures_that_mean_something(
     words = Path("out/units.svg").read_text("utf-8")
     assert ("tau_life" in words) == (kind == "GRU")
     assert "forget" not in Path("out/report.html").read_text("utf-8").partition('id="reading"')[0]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_words_go_in_and_one_of_several_outputs_is_looked_at(command: Command) -> None:
+    words = saved("words.npy", np.random.default_rng(0).integers(0, 11, (30, 7)))
+    code, out, _ = command("analyze", MODELS / "text.keras", "--data", words, "-o", "text")
+    assert code == 0
+    assert "the data is the model's own input, of which embedding, spatial make what both reads" in out
+    assert "the outputs are those of: the rest of the model, hidden, rest, head" in out
+    x = saved("x.npy", np.random.default_rng(0).normal(size=(30, 7, 3)))
+    arguments = ["analyze", MODELS / "norms.keras", "--data", x, "--data-is", "model"]
+    code, out, _ = command(*arguments, "-o", "several")
+    assert (code, "the model has several outputs (layer, layer_both" in out) == (0, True)
+    code, out, _ = command(*arguments, "-o", "one", "--readout", "layer_both")
+    assert (code, "the outputs are those of: the rest of the model, layer_both" in out) == (0, True)
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["norms.keras"], ["this data may be two things", "say which with --data-is model or --data-is layer"]),
+    (["norms.keras", "--data-is", "layer", "--readout", "nothing"], ["no output 'nothing' is made of lstm alone"]),
+    (["text.keras"], ["expected the model's input input_layer, (sequences, 7), or what both reads"]),
+], ids=["two things", "no output", "no words"])  # fmt: skip
+def test_what_is_not_told_is_asked_for(command: Command, arguments: list[str], said: list[str]) -> None:
+    x = saved("x.npy", np.random.default_rng(0).normal(size=(9, 7, 3))[..., : 3 if "norms" in arguments[0] else 2])
+    code, _, err = command("analyze", MODELS / arguments[0], "--data", x, "-o", "out", *arguments[1:])
+    assert code == 2
+    assert [line for line in said if line not in err] == []
 
 
 def test_a_file_or_a_missing_parent_is_no_folder(command: Command) -> None:
