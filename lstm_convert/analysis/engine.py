@@ -89,11 +89,13 @@ class _Found:
     notes: list[Sentence] = field(default_factory=list)
 
     def attempt(self, topic: str, basis: str, find: Callable[[], None]) -> None:
-        """Find something that not every model has, and note why it has it not."""
+        """Find something that not every model has, and note why it has it not, each reason once."""
         try:
             find()
         except Unsupported as error:
-            self.notes.append(Sentence(topic, basis, "; ".join([error.what, *error.details])))
+            reason = "; ".join([error.what, *error.details])
+            if reason not in [note.text for note in self.notes]:
+                self.notes.append(Sentence(topic, basis, reason))
 
 
 def analyze(
