@@ -146,6 +146,10 @@ def compare_files(
     *,
     config: PathLike | None = None,
     recurrent_activation: str | None = None,
+    graphs: tuple[str | None, str | None] = (None, None),
+    readouts: tuple[PathLike | None, PathLike | None] = (None, None),
+    layers: tuple[str | None, str | None] = (None, None),
+    data_is: DataIs | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare the models of two files: what they compute first, how their weights relate second.
@@ -157,20 +161,33 @@ def compare_files(
             steps, features); noise where None.
         config: as in `load`, for both.
         recurrent_activation: as in `load`, for both.
+        graphs: as in `load`, for each.
+        readouts: of each, as in `read_file`.
+        layers: of each, as in `read_file`.
+        data_is: as in `read_file`.
         seed: where chance starts from.
 
     Raises:
         LstmConvertError: as `load` raises, or the two cannot be compared.
     """
     models = []
-    for path in (one, other):
-        model = load(path, config=config, recurrent_activation=recurrent_activation)
+    for path, graph, layer in zip((one, other), graphs, layers, strict=True):
+        model = load(path, config=config, recurrent_activation=recurrent_activation, graph=graph)
         with naming(path):
-            _stack_layers(model, None)
+            _stack_layers(model, layer)
         models.append(model)
     sequences = None if data is None else read_numbers(data)
-    names = (str(one), str(other))
-    return compare(models[0], models[1], sequences, names=names, seed=seed)
+    given = [None if path is None else _readout(path) for path in readouts]
+    return compare(
+        models[0],
+        models[1],
+        sequences,
+        readouts=(given[0], given[1]),
+        layers=layers,
+        data_is=data_is,
+        names=(str(one), str(other)),
+        seed=seed,
+    )
 
 
 def normalize_file(

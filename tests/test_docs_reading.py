@@ -88,3 +88,14 @@ def test_the_pages_links_lead_somewhere() -> None:
     assert [link for link in links if not (DOCS / link).exists()] == []
     anchors = set(re.findall(r'<a id="(\w+)">', PAGE))
     assert set(re.findall(r"\]\(#(\w+)\)", PAGE)) == anchors
+
+
+def test_the_table_of_accuracy_names_every_method_of_its_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import accuracy  # noqa: PLC0415 (a script of the benchmarks)
+
+    head, _, *shown = PAGE.partition("<!-- accuracy -->\n")[2].partition("\n\n")[0].splitlines()
+    assert [cell.strip() for cell in head.split("|")[2:-2]] == list(accuracy.TASKS)
+    assert {row.split("|")[1].strip() for row in shown} == {*accuracy.METHODS, accuracy.CARRIED}
+    means = [float(row.split("|")[-2]) for row in shown]
+    assert means == sorted(means)

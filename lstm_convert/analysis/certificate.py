@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.activations import function
 from lstm_convert.analysis.bounding import bounding_matrices, ranges_of
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.ranges import Interval, Ranges, steepest
 from lstm_convert.analysis.readout import Output
 from lstm_convert.analysis.stacks import Stack
@@ -47,7 +48,7 @@ class Certificate:
         if not self.certified:
             return f"no certificate (rho = {self.rho:.3g})"
         lag = len(self.bounds) - 1
-        bound = f"|d y / d x[t-{lag}]| <= {self.bounds[-1].max():.3g}"
+        bound = f"|d y / d x[t-{lag}]| <= {at_most(self.bounds[-1].max())}"
         return f"PROVEN: {bound} for every input of the box (rho = {self.rho:.3g})"
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.before import Sequences, data_of
+from lstm_convert.analysis.before import DataIs, Sequences, data_of
+from lstm_convert.analysis.facts import Sentence
 from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.matching import Match, matched
 from lstm_convert.analysis.measuring import Sample, swapped
 from lstm_convert.analysis.moving import Units, output_units, unmoved
 from lstm_convert.analysis.outputs import LookedAt, is_h, readout_of
-from lstm_convert.analysis.pitfalls import Sentence
 from lstm_convert.analysis.readout import Output, Readout, identity, outputs_of
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
@@ -58,8 +58,9 @@ def compare(
     other: Model,
     data: NDArray[Any] | None = None,
     *,
-    readouts: tuple[Readout | None, Readout | None] = (None, None),
+    readouts: tuple[Readout | str | None, Readout | str | None] = (None, None),
     layers: tuple[str | None, str | None] = (None, None),
+    data_is: DataIs | None = None,
     names: tuple[str, str] = ("a", "b"),
     seed: int = 0,
 ) -> Comparison:
@@ -68,9 +69,11 @@ def compare(
     Args:
         one: the one model.
         other: the other, which reads as many features.
-        data: what both read, (sequences, steps, inputs); noise where None, which says so.
+        data: what both read, their own input or what their first recurrent layers read, (sequences, steps, inputs);
+            noise for those layers where None, which says so.
         readouts: what is made of each one's last recurrent output; see `analyze`.
         layers: the layer of each whose output is read; see `analyze`.
+        data_is: what the data is, where its shape fits both; see `analyze`.
         names: what the tables call them.
         seed: where chance starts from.
 
@@ -81,13 +84,12 @@ def compare(
     rng = np.random.default_rng(seed)
     stacks = stack_of(one, layers[0]), stack_of(other, layers[1])
     given = "your data" if data is not None else f"noise of mean 0 and spread 1 (seed {seed}), not your data"
-    read = _read(stacks, (one, other), data, rng)
-    found = [LookedAt(readout) if readout is not None else readout_of(model, stack, sequences.shape[1])
-             for readout, model, stack, sequences
-             in zip(readouts, (one, other), stacks, read, strict=True)]  # fmt: skip
+    read = _read(stacks, (one, other), data, data_is, rng)
+    found = [LookedAt(readout) if isinstance(readout, Readout) else readout_of(model, stack, each.shape[1], readout)
+             for readout, model, stack, each in zip(readouts, (one, other), stacks, read, strict=True)]  # fmt: skip
     bare = any(is_h(each.readout) for each in found)
     # Of which one alone has its readout in its file: what both put out before it compares.
-    reads = [readout or (identity(stack.outputs) if bare else each.readout)
+    reads = [identity(stack.outputs) if bare and not isinstance(readout, Readout) else each.readout
              for readout, each, stack in zip(readouts, found, stacks, strict=True)]  # fmt: skip
     _check(stacks, reads)
     matches = _matches(stacks, reads, rng) if _alike(*stacks) else {}
@@ -114,7 +116,11 @@ def compare(
 
 
 def _read(
-    stacks: tuple[Stack, Stack], models: tuple[Model, Model], data: NDArray[Any] | None, rng: np.random.Generator
+    stacks: tuple[Stack, Stack],
+    models: tuple[Model, Model],
+    data: NDArray[Any] | None,
+    data_is: DataIs | None,
+    rng: np.random.Generator,
 ) -> tuple[Sequences, Sequences]:
     """Return what the first layer of each reads: of the data, which may be the models' own input, or noise."""
     if data is None:
@@ -123,7 +129,7 @@ def _read(
         return noise, noise
     if all(model.network is None for model in models):
         _check_alike("inputs", *(stack.inputs for stack in stacks))
-    one, other = (data_of(model, stack, data).read(slice(_LOOKED_AT))
+    one, other = (data_of(model, stack, data, data_is).read(slice(_LOOKED_AT))
                   for model, stack in zip(models, stacks, strict=True))  # fmt: skip
     return one, other
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from lstm_convert.analysis import inventory
 from lstm_convert.analysis.agreement import disagreement
 from lstm_convert.analysis.before import Data, DataIs, data_of
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.certificate import certificate
 from lstm_convert.analysis.decomposition import LABEL
 from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects
+from lstm_convert.analysis.facts import Facts, Sentence
 from lstm_convert.analysis.gates import kernel_reads, proven_unit_rows, static_unit_rows
 from lstm_convert.analysis.inventory import cells_of
 from lstm_convert.analysis.jacobian import read_time
@@ -38,7 +40,7 @@ from lstm_convert.analysis.measuring import (
     swapped,
 )
 from lstm_convert.analysis.outputs import LookedAt, readout_of
-from lstm_convert.analysis.pitfalls import Facts, Sentence, sentences
+from lstm_convert.analysis.pitfalls import sentences
 from lstm_convert.analysis.readout import Output, Readout
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
@@ -87,11 +89,13 @@ class _Found:
     notes: list[Sentence] = field(default_factory=list)
 
     def attempt(self, topic: str, basis: str, find: Callable[[], None]) -> None:
-        """Find something that not every model has, and note why it has it not."""
+        """Find something that not every model has, and note why it has it not, each reason once."""
         try:
             find()
         except Unsupported as error:
-            self.notes.append(Sentence(topic, basis, "; ".join([error.what, *error.details])))
+            reason = "; ".join([error.what, *error.details])
+            if reason not in [note.text for note in self.notes]:
+                self.notes.append(Sentence(topic, basis, reason))
 
 
 def analyze(
@@ -156,9 +160,8 @@ def analyze(
         "certificate": Table.of("certificate", found.certificates),
     }
     within = (None, None) if curve is None else (curve.within(), curve.within(upper=True))
-    facts = Facts(
-        stack, looked_at, given, tables, len(data), steps, seen, seed, within,
-    )  # fmt: skip
+    cut = None if curve is None else curve.cut
+    facts = Facts(stack, looked_at, given, tables, len(data), steps, seen, seed, within, cut)
     headline = _headline(curve, steps, seed)
     source = model.provenance
     return Analysis(
@@ -270,6 +273,7 @@ def _without_data(found: _Found, sample: Sample, seen: Overview) -> None:
             found.rest.append({
                 "model": found.place.model, "layer": cell, "settle_residual": response.residual,
                 "steps": response.steps, "spectral_radius": radius,
+                "spectral_radius_h": response.spectral_radius_h[cell],
                 "operating_point": at_rest(response.operating_point), "basis": AT_REST,
             })  # fmt: skip
 
@@ -309,5 +313,5 @@ def _bounds(curve: SwapCurve | None) -> Iterator[Sentence]:
     lag = (curve.within(upper=True) or 0) + 1
     if lag < len(curve.band.value) - 1:
         bound = curve.band.high[lag, -1]
-        text = f"total effect of lag {lag} and beyond <= {bound:.2g} (95 %, n = {curve.sequences}, on your data)"
+        text = f"total effect of lag {lag} and beyond <= {at_most(bound)} (95 %, n = {curve.sequences}, on your data)"
         yield Sentence("result", MEASURED, text)

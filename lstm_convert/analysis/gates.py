@@ -12,21 +12,24 @@ from lstm_convert.analysis.moving import dense_readers, movable
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
 from lstm_convert.canonical import Model, Recurrent
+from lstm_convert.errors import LayoutMismatch
 
 Float64 = NDArray[np.float64]
 Row = dict[str, Any]
+Box = tuple[float | Float64, float | Float64]
 
 
-def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | None = None) -> dict[str, Table]:
+def read_gates(model: Model, *, name: str = "", box: Box | None = None) -> dict[str, Table]:
     """Return the tables `inventory`, `gates` and `units` of all layers of a model.
 
     Args:
         model: the model.
         name: what the tables call it.
-        box: the least and the most of each feature that the layers which follow no other read, (inputs,) each; with it
-            the gates' ranges are proven, without it they are left out.
+        box: the least and the most of each feature that the layers which follow no other read, (inputs,) each, or one
+            number for all; with it the gates' ranges are proven, without it they are left out.
 
     Raises:
+        LayoutMismatch: the box has another number of features, or ends below where it starts.
         Unsupported: a box is given, and an activation is not bounded.
     """
     rows: list[Row] = []
@@ -34,12 +37,24 @@ def read_gates(model: Model, *, name: str = "", box: tuple[Float64, Float64] | N
         rows += static_unit_rows(layer, name, _reads(model, layer))
     if box is not None:
         for first in (layer for layer in model.layers if layer.follows is None):
-            rows += proven_unit_rows(_upwards(model.layers, first), name, *box)
+            rows += proven_unit_rows(_upwards(model.layers, first), name, *_checked(box, first))
     return {
         "inventory": inventory(model.layers, name),
         "gates": gates(model.layers, name),
         "units": Table.of("units", rows),
     }
+
+
+def _checked(box: Box, layer: Recurrent) -> tuple[Float64, Float64]:
+    """Return a box as two arrays, (inputs,) of a layer."""
+    inputs = layer.forward.inputs
+    low, high = (np.asarray(end, np.float64) for end in box)
+    if {low.shape, high.shape} - {(), (inputs,)} or not (low <= high).all():
+        raise LayoutMismatch(
+            "no bounds can be proven for this box",
+            [f"{layer.name}: expected one range or {inputs}, each from its least to its most, found {low} to {high}"],
+        )  # fmt: skip
+    return np.broadcast_to(low, inputs), np.broadcast_to(high, inputs)
 
 
 def static_unit_rows(layer: Recurrent, name: str, reads: Float64 | None) -> list[Row]:

@@ -1,22 +1,19 @@
 """What is often read wrongly from an LSTM, said with the numbers of the model at hand where it applies."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.analysis.before import Data
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.decomposition import LABEL
+from lstm_convert.analysis.facts import Facts, Sentence
 from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.lag_rows import at_rest
-from lstm_convert.analysis.measuring import Overview
-from lstm_convert.analysis.outputs import LookedAt
-from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.stepping import keeping_gate
-from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN, Table
+from lstm_convert.analysis.tables import AT_REST, MEASURED, PROVEN
 from lstm_convert.analysis.units import time_constants
 from lstm_convert.canonical import RecurrentCell
 
@@ -24,48 +21,7 @@ Float64 = NDArray[np.float64]
 
 _APART = 2.0  # feature spreads or time constants that differ by more than this factor are worth a word
 _CORRELATED = 0.3
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One sentence about a model.
-
-    Args:
-        topic: what it is about: the name of the pitfall, or `result`.
-        basis: the grade of its numbers.
-        text: the sentence.
-    """
-
-    topic: str
-    basis: str
-    text: str
-
-
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """What the sentences are made from.
-
-    Args:
-        stack: the layers.
-        found: what the outputs are.
-        data: what the layers read.
-        tables: the tables of the analysis, by name.
-        sequences: how many sequences the data has.
-        steps: how many steps each has.
-        seen: the features' statistics.
-        seed: where chance started.
-        within: the lag within which 99 % of the effect lies, by value and by the band's upper end; None if unknown.
-    """
-
-    stack: Stack
-    found: LookedAt
-    data: Data
-    tables: Mapping[str, Table]
-    sequences: int
-    steps: int
-    seen: Overview
-    seed: int
-    within: tuple[int | None, int | None]
+_LEFT = 0.01  # what the headline leaves out
 
 
 def sentences(facts: Facts) -> tuple[Sentence, ...]:
@@ -96,7 +52,7 @@ def _shut_gate(facts: Facts) -> Iterator[str]:
             bound = max(proven[unit]["high_i"] for unit in shut)
             yield (f"{name}: the size of W_g (up to {largest:.3g}) says nothing while the input gate is shut: "
                    f"for every "
-                   f"input of the box i <= {bound:.2g} in {len(shut)} of {len(proven)} units")  # fmt: skip
+                   f"input of the box i <= {at_most(bound)} in {len(shut)} of {len(proven)} units")  # fmt: skip
 
 
 def _forget_bias(facts: Facts) -> Iterator[str]:
@@ -165,10 +121,22 @@ def _loop_alone(facts: Facts) -> Iterator[str]:
             continue
         loop = np.asarray(cell.U.g, np.float64)
         rho, norm = float(np.abs(np.linalg.eigvals(loop)).max()), float(np.linalg.norm(loop, 2))
-        state = "c and h" if cell.kind == "LSTM" else "h"
-        yield (f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
-               f"remembers. The full one-step Jacobian of {state} at rest has "
-               f"{row['spectral_radius']:.3g}")  # fmt: skip
+        state, alone = "h", ""
+        if cell.kind == "LSTM":
+            state, alone = "c and h", f"; that of h alone, c held fixed, {row['spectral_radius_h']:.3g}"
+        yield (
+            f"{row['layer']}: U_g has spectral radius {rho:.3g} and norm {norm:.3g}; neither says how long the cell "
+            f"remembers. The full one-step Jacobian of {state} at rest has {row['spectral_radius']:.3g}{alone}"
+        )
+
+
+def _cut_off(facts: Facts) -> Iterator[str]:
+    within, cut = facts.within[0], facts.cut
+    if within is not None and cut is not None and cut > _LEFT:
+        yield (
+            f"older steps may be another sequence's, yet not be cut off: the last {within + 1} steps alone, from zero "
+            f"states, change the output by a share of {cut:.2g} where the history swap leaves at most {_LEFT:g}"
+        )
 
 
 def _baseline(facts: Facts) -> Iterator[str]:
@@ -188,6 +156,28 @@ def _autocorrelated(facts: Facts) -> Iterator[str]:
                "swap replaces them together")  # fmt: skip
 
 
+def _saturated(facts: Facts) -> Iterator[str]:
+    """Name the step that has most of what resampling finds and the gradient does not, where the two disagree."""
+    pairs = facts.tables["disagreement"].rows(method_a="jacobian", method_b="resample", flagged=True)
+    lags = facts.tables["lags"]
+    for _ in pairs:
+        whole = {row["output"] for row in lags.rows(method="resample")} & {"*", "0"}
+        output = "*" if "*" in whole else "0"
+        slopes = lags.rows(method="jacobian", stat="rms", feature="*", output=output)
+        gradient = _parts({row["offset"]: row["value"] ** 2 for row in slopes})
+        effects = lags.rows(method="resample", feature="*", output=output)
+        resampled = _parts({row["offset"]: row["value"] for row in effects})
+        step = max(resampled, key=lambda offset: resampled[offset] - gradient[offset])
+        yield (f"a step whose gradient has vanished may matter: {step:+d} steps from the output's own has "
+               f"{resampled[step]:.1%} of what resampling finds and {gradient[step]:.2g} of the squared gradient; "
+               "a gate or a state that is saturated has no slope")  # fmt: skip
+
+
+def _parts(values: Mapping[int, float]) -> dict[int, float]:
+    total = sum(values.values())
+    return {key: value / total for key, value in values.items()}
+
+
 def _disagree(facts: Facts) -> Iterator[str]:
     for row in facts.tables["disagreement"].rows(flagged=True):
         yield (f"{row['method_a']} and {row['method_b']} disagree on which lags matter (total variation "
@@ -195,10 +185,24 @@ def _disagree(facts: Facts) -> Iterator[str]:
 
 
 def _operating_point(facts: Facts) -> Iterator[str]:
-    points = {row["operating_point"] for row in facts.tables["rest"].rows() if row["operating_point"]}
-    for point in sorted(points):
-        yield (f"the response at rest is that of the network linearised at {point}; gates that multiply may "
-               f"differ elsewhere")  # fmt: skip
+    """Compare the slopes at rest with those on the data, of the output and feature whose slope goes furthest there."""
+    lags, sd = facts.tables["lags"], {row["feature"]: row["sd"] for row in facts.tables["features"].rows()}
+    rest: dict[tuple[str, str], float] = {}
+    for row in (row for row in lags.rows(method="rest_response") if row["value"] is not None):
+        key = row["output"], row["feature"]
+        rest[key] = max(rest.get(key, 0.0), abs(row["value"]))
+    seen: dict[tuple[str, str], float] = {}
+    for row in lags.rows(method="jacobian", stat="max_abs"):
+        key = row["output"], row["feature"]
+        seen[key] = max(seen.get(key, 0.0), row["value"])
+    for point in sorted({row["operating_point"] for row in facts.tables["rest"].rows()}):
+        numbers = ""
+        if common := rest.keys() & seen.keys():
+            output, feature = max(common, key=lambda key: (seen[key] * sd[key[1]], key))
+            numbers = (f": there |dy/dx| of output {output} and feature {feature} is at most "
+                       f"{rest[output, feature]:.3g}, on your data up to {seen[output, feature]:.3g}")  # fmt: skip
+        yield (f"the impulse response is that of the network linearised {point}{numbers}; gates that multiply may "
+               "differ elsewhere")  # fmt: skip
 
 
 def _hard_gates(facts: Facts) -> Iterator[str]:
@@ -264,7 +268,9 @@ PITFALLS: Mapping[str, tuple[str, Callable[[Facts], Iterator[str]]]] = {
     "data": (PROVEN, _own_input),
     "sample": (MEASURED, _sample),
     "disagreement": (MEASURED, _disagree),
+    "saturation": (MEASURED, _saturated),
     "autocorrelation": (MEASURED, _autocorrelated),
+    "cut_off": (MEASURED, _cut_off),
     "baseline": (MEASURED, _baseline),
     "shut_gate": (PROVEN, _shut_gate),
     "forget_bias": (AT_REST, _forget_bias),

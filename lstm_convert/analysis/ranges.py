@@ -138,8 +138,13 @@ def through(activation: Activation, given: Interval) -> Interval:
     """
     # Softsign of an infinity is no number; of the largest finite number it is 1.
     largest = np.finfo(np.float64).max
-    made = function(activation)
+    made = _small_sigmoid if activation.name == "sigmoid" else function(activation)
     return Interval(*(made(np.clip(each, -largest, largest)) for each in given))
+
+
+def _small_sigmoid(x: Float64) -> Float64:
+    """Return the sigmoid, far below zero too, where the usual formula gives 0: a shut gate is not quite that."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
 def _projected(cell: Cell, h: Float64) -> Float64:

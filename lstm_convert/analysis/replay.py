@@ -120,6 +120,15 @@ class Replay:
             found.append(below)
         return found
 
+    def cut_off(self, kept: int) -> Float64:
+        """Return the outputs where the last steps alone are read, from zero states, (batch, outputs).
+
+        Args:
+            kept: how many steps.
+        """
+        mask = None if self.counts is None else self.counts[-kept:].T
+        return outputs_of(self.readout, trace(self.stack, self.x[-kept:].transpose(1, 0, 2), mask=mask))
+
     def replaced(self, time: int, x: Float64, counts: Bool | None = None) -> Float64:
         """Return the outputs where one step is replaced, (batch, outputs).
 

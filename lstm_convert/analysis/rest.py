@@ -36,6 +36,7 @@ class RestResponse:
         residual: the largest step that any state still made.
         steps: after how many steps it was at rest.
         spectral_radius: of the one-step Jacobian of the full state, c and h, of each layer and direction.
+        spectral_radius_h: of its block of h alone, as if c stood still.
     """
 
     values: Float64
@@ -44,6 +45,7 @@ class RestResponse:
     residual: float
     steps: int
     spectral_radius: dict[str, float]
+    spectral_radius_h: dict[str, float]
 
 
 def rest_response(stack: Stack, operating_point: Float64, readout: Output | None = None, *, lags: int) -> RestResponse:
@@ -65,22 +67,24 @@ def rest_response(stack: Stack, operating_point: Float64, readout: Output | None
         )
     x = np.asarray(operating_point, np.float64)
     states: list[list[tuple[Float64, Float64]]] = []
-    residual, longest, radii = 0.0, 0, {}
+    residual, longest = 0.0, 0
+    full: dict[str, float] = {}
+    of_h: dict[str, float] = {}
     below = x
     for layer in stack.layers:
         states.append([])
         for direction, cell in layer.cells.items():
-            stepper = stepper_of(cell)
-            c, h, change, steps = _settled(stepper, below, f"{layer.name} {direction}")
+            name, stepper = f"{layer.name} {direction}", stepper_of(cell)
+            c, h, change, steps = _settled(stepper, below, name)
             states[-1].append((c, h))
             residual, longest = max(residual, change), max(longest, steps)
-            radii[f"{layer.name} {direction}"] = _radius(trace_cell(stepper, below[None, None], (c, h)))
+            full[name], of_h[name] = _radii(trace_cell(stepper, below[None, None], (c, h)))
         below = trace_layer(layer, below[None, None], None, states[-1]).output[0, 0]
     both_ways = not stack.causal and stack.layers[-1].return_sequences
     count = 2 * lags - 1 if both_ways else lags
     found = swept(trace(stack, np.broadcast_to(x, (1, count, len(x))), states=states), readout, at=lags - 1)
     order = np.argsort(found.lags, kind="stable")
-    return RestResponse(found.values[0][:, order], found.offsets[order], x, residual, longest, radii)
+    return RestResponse(found.values[0][:, order], found.offsets[order], x, residual, longest, full, of_h)
 
 
 def _settled(stepper: Stepper, x: Float64, name: str) -> tuple[Float64, Float64, float, int]:
@@ -110,9 +114,14 @@ def _settled(stepper: Stepper, x: Float64, name: str) -> tuple[Float64, Float64,
     return c[:1], h[:1], change, count
 
 
-def _radius(traced: CellTrace) -> float:
-    """Return the spectral radius of the one-step Jacobian of the full state, c and h together."""
+def _radii(traced: CellTrace) -> tuple[float, float]:
+    """Return the spectral radius of the one-step Jacobian of the full state, c and h together, and of h alone."""
     c, h = traced.c0.shape[-1], traced.h0.shape[-1]
     rows = np.eye(c + h)[:, None]
     before = sweep_of(traced).back(0, rows[..., :c], rows[..., c:])
-    return float(np.abs(np.linalg.eigvals(np.concatenate([before.c[:, 0], before.h[:, 0]], axis=1))).max())
+    full = np.concatenate([before.c[:, 0], before.h[:, 0]], axis=1)
+    return _largest_eigenvalue(full), _largest_eigenvalue(full[c:, c:])
+
+
+def _largest_eigenvalue(matrix: Float64) -> float:
+    return float(np.abs(np.linalg.eigvals(matrix)).max())

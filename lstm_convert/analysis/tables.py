@@ -42,7 +42,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "disagreement": ("model", "output", "method_a", "method_b", "total_variation", "flagged", "basis"),
     "decomposition": (*_PLACE, "unit", "write_lag", "stat", "value", "n", "label", "basis"),
     "certificate": ("model", "layer", "rho", "certified", "text", "basis"),
-    "rest": ("model", "layer", "settle_residual", "steps", "spectral_radius", "operating_point", "basis"),
+    "rest": (
+        "model", "layer", "settle_residual", "steps", "spectral_radius", "spectral_radius_h", "operating_point",
+        "basis",
+    ),
     "matches": ("model_a", "model_b", "layer", "direction", "unit_a", "unit_b", "sign", "score", "margin", "basis"),
     "distances": ("model_a", "model_b", "layer", "direction", "measure", "value", "n", "basis"),
 })  # fmt: skip

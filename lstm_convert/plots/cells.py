@@ -12,7 +12,17 @@ from lstm_convert.analysis.saturation import LEFT, RIGHT
 from lstm_convert.analysis.stepping import keeping_gate, opening_gates
 from lstm_convert.analysis.tables import MEASURED, PROVEN
 from lstm_convert.canonical import Recurrent, RecurrentCell
-from lstm_convert.plots.drawing import GATE_COLOURS, GREY, SIGNED, largest, signed_map, time_axis
+from lstm_convert.plots.drawing import (
+    GATE_COLOURS,
+    GREY,
+    SIGNED,
+    WIDTH,
+    count_axis,
+    largest,
+    signed_axis,
+    signed_map,
+    time_axis,
+)
 from lstm_convert.plots.picture import Picture, graded
 
 if TYPE_CHECKING:
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 
-_KINDS = {"W": "W, reads the input", "U": "U, reads h", "b": "bias", "b_rec": "bias beside U"}
+_KINDS = {"W": "W, of x", "U": "U, of h", "b": "bias", "b_rec": "bias of U"}
 _NAMES = {"i": "input i", "f": "forget f", "g": "candidate g", "o": "output o", "z": "update z", "r": "reset r"}
 _KEEPERS = {"f": "forget gate", "z": "update gate"}
 _SHOWN = 8
@@ -78,16 +88,20 @@ def _histograms(
             for axes, (gate, block) in zip(row, gates.items(), strict=True):
                 axes.hist(block[np.isfinite(block)], np.linspace(-end, end, count + 1), color=GATE_COLOURS[gate])
                 axes.axvline(0.0, color=GREY, linewidth=0.8)
+                axes.set_xlim(-1.05 * end, 1.05 * end)
+                signed_axis(axes.xaxis, end)
+                axes.yaxis.get_major_locator().set_params(nbins=4, integer=True)
             row[0].set_ylabel(_KINDS[kind])
 
     return Picture(
         file, PROVEN, graded(PROVEN), f"the weights of {name}, gate by gate",
-        "Each column is a gate, each row a matrix; the height counts weights, and a row has one scale from the largest "
-        "size below zero to the same above. It says what the weights are, not what the model does with them.",
+        "Each column is a gate, each row what it adds up: W times the input, U times h, the bias. The height counts "
+        "weights, and a row has one scale from the largest size below zero to the same above. It says what the weights "
+        "are, not what the model does with them.",
         ("gate", "kind", "shape", "mean", "sd", "norm", "largest singular value"),
-        [(row["gate"], row["kind"], f"{row['rows']} x {row['cols']}", row["mean"], row["std"], row["fro"],
+        [(row["gate"], row["kind"], f"{row['rows']}, {row['cols']}", row["mean"], row["std"], row["fro"],
           row["spectral"]) for row in statistics],
-        "gates.csv", (6.6, 4.6), draw,
+        "gates.csv", (WIDTH, 4.4), draw,
     )  # fmt: skip
 
 
@@ -102,7 +116,8 @@ def _maps(
             end = max(largest(block) for block in gates.values())
             for axes, block in zip(row, gates.values(), strict=True):
                 image = axes.imshow(block, cmap=SIGNED, vmin=-end, vmax=end, aspect="auto", interpolation="nearest")
-                axes.locator_params(integer=True, nbins=4)
+                count_axis(axes.xaxis, block.shape[1])
+                count_axis(axes.yaxis, block.shape[0])
                 axes.set_xlabel("input" if kind == "W" else "h of unit")
             row[0].set_ylabel(f"{kind}: unit")
             figure.colorbar(image, ax=list(row), label="weight", pad=0.01)
@@ -114,7 +129,7 @@ def _maps(
         ("gate", "kind", "least", "most", "part exactly zero"),
         [(row["gate"], row["kind"], row["min"], row["max"], row["zero_frac"]) for row in statistics
          if row["kind"] in ("W", "U")],
-        "gates.csv", (6.6, 5.0), draw,
+        "gates.csv", (WIDTH, 4.8), draw,
     )  # fmt: skip
 
 
@@ -132,20 +147,21 @@ def _saturation(file: str, name: str, units: list[dict[str, Any]], gates: str) -
             axes.plot([0, 1], [1, 0], color=GREY, linewidth=0.8, linestyle=":")
             axes.scatter(points[:, 0], points[:, 1], s=26, color=GATE_COLOURS[gate], alpha=0.5, linewidths=0,
                          clip_on=False)  # fmt: skip
-            axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=f"part of steps below {LEFT}")
+            axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=f"steps below {LEFT}")
             axes.set_title(_NAMES[gate])
-            axes.set_xticks([0, 0.5, 1])
-            axes.set_yticks([0, 0.5, 1])
-        grid[0].set_ylabel(f"part of steps above {RIGHT}")
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        grid[0].set_ylabel(f"steps above {RIGHT}")
 
     return Picture(
         file, MEASURED, graded(MEASURED, n=units[0]["n"]), f"how often the gates of {name} are shut or open",
-        "A point is a unit: the further right, the more often its gate is nearly shut; the higher, the more it is "
-        "nearly open. Points near the origin are gates that seldom do either; on the dotted line they do nothing else.",
+        "A point is a unit: to the right the part of all steps at which its gate is nearly shut, upwards the part at "
+        "which it is nearly open. Points near the origin are gates that seldom do either; on the dotted line they do "
+        "nothing else.",
         ("gate", "mean opening", "part of steps shut", "part of steps open"),
         [(_NAMES[gate], float(np.mean([row[f"mean_{gate}"] for row in units])), *map(float, points.mean(axis=0)))
          for gate, points in shares.items()],
-        "units.csv", (6.6, 2.9), draw,
+        "units.csv", (WIDTH, 2.7), draw,
     )  # fmt: skip
 
 
@@ -162,7 +178,7 @@ def _raster(
                                  squeeze=False)[0]  # fmt: skip
         extent = (steps[0] - 0.5, 0.5, len(order) - 0.5, -0.5)
         signed_map(figure, panels[0], states[:, order].T, what, extent=extent)
-        time_axis(panels[0], steps)
+        time_axis(panels[0], steps, 5)
         panels[0].set(xlabel="step", ylabel="unit, fast ones above" if keeps else "unit")
         if len(order) <= _LABELLED:
             panels[0].set_yticks(range(len(order)), [str(unit) for unit in order], fontsize=7)
@@ -173,7 +189,7 @@ def _raster(
     columns = {"tau_life by the data": "tau_life_data_geo", f"mean {keeps}": f"mean_{keeps}"} if keeps else {}
     columns |= {"sd of h": "sd_h"}
     return Picture(
-        file, MEASURED, f"{graded(MEASURED, n=units[0]['n'])} (the map: 1)",
+        file, MEASURED, f"{graded(MEASURED, n=units[0]['n'])} (the map: the first)",
         f"what the units of {name} hold",
         (f"On the left {what} of each unit over the first of your sequences, white is zero; on the right how long a "
          f"unit keeps what it holds, by the geometric mean of its {_KEEPERS[keeps]} on all sequences. Slow units keep "
@@ -183,7 +199,7 @@ def _raster(
          "round through U."),
         ("unit", *columns),
         [(str(unit), *(units[unit][column] for column in columns.values())) for unit in chosen],
-        "units.csv, trace.npz", (6.6, max(2.8, min(5.0, 1.4 + 0.14 * len(order)))), draw,
+        "units.csv, trace.npz", (WIDTH, max(2.8, min(5.0, 1.4 + 0.14 * len(order)))), draw,
     )  # fmt: skip
 
 

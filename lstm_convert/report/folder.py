@@ -75,8 +75,9 @@ def files(
     shown = []
     for picture in pictures(found, layers):
         made = drawing.drawn(picture)
-        yield from ((f"{picture.name}.{ending}", content) for ending, content in made.items())
-        shown.append((picture, made["png"]))
+        yield f"{picture.name}.png", made.png
+        yield f"{picture.name}.svg", made.svg
+        shown.append((picture, made.untitled))
     yield PAGE, page(title, found, shown, provenance).encode()
 
 
