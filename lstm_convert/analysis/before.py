@@ -138,8 +138,11 @@ def data_of(model: Model, stack: Stack, array: NDArray[Any], data_is: DataIs | N
             _expected(own, stack, array),
             "say which with --data-is model or --data-is layer",
         )
-    first = np.asarray(array[:1], np.float64)
-    values = every_step(own, [first])
+    if _readers(own) == {"embedding"} and not all((part == np.floor(part)).all() for part in map(np.asarray, array)):
+        raise LayoutMismatch(
+            "this cannot be analyzed", [f"data: expected words' numbers, whole ones, of {layer}'s model"]
+        )
+    values = every_step(own, [np.asarray(array[:1], np.float64)])
     end = own.outputs[0]
     x = values[end.step][end.output]
     if x.ndim != _AXES:
@@ -222,5 +225,9 @@ def _said(network: Network, layer: str) -> Iterator[str]:
 
 def _has_steps(network: Network) -> bool:
     """Return whether axis 1 of a network's input is one of steps: of words alone where an embedding reads them."""
-    readers = {network.layers[call.layer].kind for call in network.calls if Feed(0) in call.inputs}
-    return len(network.inputs[0].shape) > 1 or readers == {"embedding"}
+    return len(network.inputs[0].shape) > 1 or _readers(network) == {"embedding"}
+
+
+def _readers(network: Network) -> set[str]:
+    """Return the kinds of the layers that read a network's input."""
+    return {network.layers[call.layer].kind for call in network.calls if Feed(0) in call.inputs}

@@ -233,7 +233,8 @@ def _rest_difference(
     stacks: tuple[Stack, Stack], reads: list[Output], data: tuple[Sequences, Sequences]
 ) -> float | None:
     """Return how far the responses at rest are apart, or None where there is none, or they are to other features."""
-    lags = min(_REST_LAGS, *(each.shape[1] for each in data))
+    steps = [each.shape[1] for each in data]
+    lags = max(steps) if any(read.every for read in reads) else min(_REST_LAGS, *steps)
     try:
         a, b = (rest_response(stack, each.x.mean(axis=(0, 1)), read, lags=lags).values
                 for stack, read, each in zip(stacks, reads, data, strict=True))  # fmt: skip
