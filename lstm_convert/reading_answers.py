@@ -40,10 +40,13 @@ def gate_lines(tables: Mapping[str, Table], box: str = "") -> Iterator[str]:
     units = tables["units"].rows(basis="at_rest")
     for layer, direction in dict.fromkeys((row["layer"], row["direction"]) for row in units):
         own = [row for row in units if (row["layer"], row["direction"]) == (layer, direction)]
-        opened = ", ".join(f"{gate} {_spread([row[f'open_{gate}'] for row in own])}" for gate in "ifo")
-        yield f"{layer} {direction}: AT REST, by the biases alone: gates open {opened} (median, least to most)"
-        kept = _spread([row["tau_life"] for row in own])
-        yield f"{layer} {direction}: AT REST, by b_f alone: tau_life {kept} steps; W_f, U_f and the loop left out"
+        gates = [gate for gate in "ifozr" if own[0][f"open_{gate}"] is not None]
+        opened = ", ".join(f"{gate} {_spread([row[f'open_{gate}'] for row in own])}" for gate in gates)
+        if gates:
+            yield f"{layer} {direction}: AT REST, by the biases alone: gates open {opened} (median, least to most)"
+            kept, keeps = _spread([row["tau_life"] for row in own]), "f" if "f" in gates else "z"
+            left_out = f"W_{keeps}, U_{keeps} and the loop left out"
+            yield f"{layer} {direction}: AT REST, by b_{keeps} alone: tau_life {kept} steps; {left_out}"
         flagged = [f"unit {row['unit']} {row['flags']}" for row in own if row["flags"]]
         if flagged:
             yield f"{layer} {direction}: PROVEN: {'; '.join(flagged)}"
@@ -57,11 +60,13 @@ def _proven_lines(tables: Mapping[str, Table], box: str) -> Iterator[str]:
         place = {column: cell[column] for column in ("layer", "direction")}
         own, name = tables["units"].rows(basis="proven", **place), " ".join(place.values())
         if not own:
-            yield f"{name}: no range is proven: it is no LSTM, or no box is known of what it reads"
+            yield f"{name}: no range is proven: no box is known of what it reads"
             continue
-        low, high = ({gate: [row[f"{end}_{gate}"] for row in own] for gate in "ifo"} for end in ("low", "high"))
-        ranges = ", ".join(f"{at_least(min(low[gate]))} <= {gate} <= {at_most(max(high[gate]))}" for gate in "ifo")
-        yield f"{name}: PROVEN, {box}, sequences of any length from zero states: {ranges} in all units"
+        gates = [gate for gate in "ifozr" if own[0][f"low_{gate}"] is not None]
+        low, high = ({gate: [row[f"{end}_{gate}"] for row in own] for gate in gates} for end in ("low", "high"))
+        ranges = ", ".join(f"{at_least(min(low[gate]))} <= {gate} <= {at_most(max(high[gate]))}" for gate in gates)
+        if gates:
+            yield f"{name}: PROVEN, {box}, sequences of any length from zero states: {ranges} in all units"
         flagged = [f"unit {row['unit']} {row['flags']}" for row in own if row["flags"]]
         if flagged:
             yield f"{name}: PROVEN, {box}: {'; '.join(flagged)}"

@@ -242,4 +242,6 @@ def test_the_blocks_of_other_kinds_of_cells_have_their_own_gates(cell: Any, foun
         assert row["mean"] == pytest.approx(wanted[cell.letters.index(gate)].mean())
     assert tables["inventory"]["kind"] == [cell.kind]
     assert tables["inventory"]["output_activation"] == [None]
-    assert len(tables["units"]) == 0
+    assert [row["open_r"] for row in tables["units"].rows()] == (
+        pytest.approx(1 / (1 + np.exp(-(arrays["b"] + arrays["b_rec"])[1]))) if cell is GRUCell else [None] * 4
+    )

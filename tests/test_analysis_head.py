@@ -212,6 +212,20 @@ def test_a_rest_that_reads_something_else_too_is_said_and_h_is_looked_at() -> No
         readout_of(merged, stack_of(merged, "lstm_a"), 7, "add")
 
 
+def test_a_rest_made_for_other_lengths_is_refused_with_what_it_reads() -> None:
+    _, model, _ = traced("flatten")
+    with pytest.raises(LayoutMismatch, match=r"cannot read rnn\.l1 after sequences of 5 steps"):
+        readout_of(model, stack_of(model), 5)
+    assert readout_of(model, stack_of(model), 5, "h").readout.outputs == 5
+
+
+def test_a_layer_that_is_run_on_each_of_several_sequences_is_looked_at_alone() -> None:
+    model = lstm_convert.load(FIXTURES / "models/keras-3.15.1/time_distributed_lstm.keras")
+    found = readout_of(model, stack_of(model, "each"), 7)
+    assert found.readout.source == "h itself"
+    assert "each is run on each of several sequences in a sample" in found.reason
+
+
 def test_where_the_rest_has_no_gradient_values_alone_are_measured_and_that_is_said() -> None:
     """An activation that makes each number of all, in a way of which no gradient is known."""
     module = Rest(dense(5, 3)).eval()

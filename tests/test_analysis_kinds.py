@@ -12,6 +12,8 @@ from test_analysis_compare import planted
 from test_analysis_jacobian import differences
 
 import lstm_convert
+from lstm_convert.analysis.bounding import ranges_of
+from lstm_convert.analysis.certificate import certificate
 from lstm_convert.analysis.comparing import compare
 from lstm_convert.analysis.decomposition import decomposed
 from lstm_convert.analysis.engine import Analysis, analyze
@@ -240,6 +242,49 @@ def test_the_normal_form_computes_the_same_and_can_be_undone(kind: str) -> None:
     for before, after in zip(model.layers, normal.original().layers, strict=True):
         for one, other in zip(before.cells.values(), after.cells.values(), strict=True):
             assert all((array == other.arrays()[name]).all() for name, array in one.arrays().items())
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.8])
+@pytest.mark.parametrize("kind", ["GRU", "GRU reset before", "RNN"])
+def test_no_input_of_the_box_leaves_the_proven_ranges(kind: str, scale: float) -> None:
+    rng = np.random.default_rng(14)
+    low, high = np.array([-1.0, 0.0]), np.array([2.0, 0.5])
+    for _ in range(5):
+        cell = cell_of(kind, rng, 5, 2, scale)
+        bounds = ranges_of(cell, low, high)
+        x = low + (high - low) * rng.integers(0, 2, size=(50, 30, 2))
+        traced = trace(Stack((Recurrent.of("rnn", cell),)), x).layers[0].cells[0]
+        for gate in cell.letters:
+            values = getattr(traced.steps, gate)
+            assert (values >= bounds.gates[gate].low - 1e-12).all()
+            assert (values <= bounds.gates[gate].high + 1e-12).all()
+        assert (np.abs(traced.h) <= bounds.h + 1e-12).all()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("kind", ["GRU", "GRU reset before", "RNN"])
+def test_no_jacobian_exceeds_the_certificate(kind: str, layers: int) -> None:
+    rng = np.random.default_rng(15)
+    for scale in (0.15, 0.6):
+        stack = Stack(stacked(kind, rng, scale=scale).layers[:layers])
+        bounds = certificate(stack, -np.ones(3), np.ones(3), lags=8)
+        jacobian = lag_jacobian(stack, rng.uniform(-1, 1, size=(40, 8, 3))).values
+        largest = np.abs(jacobian).max(axis=0)[:, ::-1].transpose(1, 0, 2)
+        assert (largest <= bounds.bounds).all()
+        assert largest.max() > 0
+
+
+def test_the_certificate_of_a_leaky_gru_is_exact() -> None:
+    arrays = {"W": np.zeros((3, 1, 1)), "U": np.zeros((3, 1, 1)), "b": np.array([[np.log(19.0)], [0.0], [0.0]])}
+    arrays["W"][2] = 1e-4
+    found = certificate(Stack((GRU("gru", GRUCell.of(arrays)),)), -np.ones(1), np.ones(1), lags=10)
+    np.testing.assert_allclose(found.bounds[1:] / found.bounds[:-1], 0.95, rtol=1e-6)
+    assert found.rho == pytest.approx(0.95, rel=1e-6)
+
+
+def test_a_gru_whose_candidate_has_no_bound_has_none() -> None:
+    with pytest.raises(Unsupported, match="the candidate activation is relu"):
+        ranges_of(cell_of("GRU relu", np.random.default_rng(16), 3, 2), -np.ones(2), np.ones(2))
 
 
 def test_cells_of_other_kinds_are_compared_by_what_they_compute() -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analyzing import model_of, shut
+from analyzing import cell_of, model_of, shut
 from commands import GRU, WEATHER, Command, saved
 
 import lstm_convert
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.tables import COLUMNS
 from lstm_convert.analysis.traces import trace
+from lstm_convert.canonical import LSTM, Model
 
 
 def test_info_shows_the_gates(command: Command) -> None:
@@ -62,8 +63,17 @@ def test_a_box_that_is_none_is_refused(command: Command, arguments: list[str], s
     assert said in err
 
 
-def test_what_no_range_is_proven_for_is_said(command: Command) -> None:
-    assert "gru fwd: no range is proven" in command("info", GRU, "--gates", "--box", "0", "1")[1]
+def test_the_gates_of_a_gru_have_ranges_too(command: Command) -> None:
+    assert re.search(r"gru fwd: PROVEN, .+: \S+ <= z <= \S+, \S+ <= r <= \S+ in all units",
+                     command("info", GRU, "--gates", "--box", "0", "1")[1])  # fmt: skip
+
+
+def test_what_no_box_is_known_of_is_said(command: Command) -> None:
+    lower = LSTM("lower", cell_of(2, 1), cell_of(2, 1), merge="sum")
+    lstm_convert.save(Model((lower, LSTM("upper", cell_of(2, 2), follows="lower"))), "two.npz")
+    out = command("info", "two.npz", "--gates", "--box", "0", "1")[1]
+    assert "lower bwd: PROVEN, every feature from 0 to 1" in out
+    assert "upper fwd: no range is proven: no box is known of what it reads" in out
 
 
 @pytest.mark.parametrize("path", [WEATHER, GRU], ids=["LSTM", "GRU"])
@@ -74,4 +84,4 @@ def test_info_shows_the_gates_as_json(command: Command, path: Path) -> None:
     assert list(answer) == ["file", "inventory", "gates", "units"]
     assert tuple(answer["gates"][0]) == COLUMNS["gates"]
     assert {row["gate"] for row in answer["gates"]} == set("ifgo" if path == WEATHER else "zrg")
-    assert len(answer["units"]) == (16 if path == WEATHER else 0)
+    assert len(answer["units"]) == (16 if path == WEATHER else 5)

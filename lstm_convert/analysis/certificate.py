@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
+from lstm_convert.analysis.bounding import bounding_matrices, ranges_of
 from lstm_convert.analysis.bounds import at_most
-from lstm_convert.analysis.ranges import Interval, Ranges, lstm_cell, ranges, steepest
+from lstm_convert.analysis.ranges import Interval, Ranges, steepest
 from lstm_convert.analysis.readout import Output
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.canonical import Cell
+from lstm_convert.canonical import Cell, GRUCell, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -65,15 +66,14 @@ def certificate(
         steps: the most steps a sequence has; any number of them where infinite.
 
     Raises:
-        Unsupported: a layer reads backwards or is no LSTM, or an activation or the readout has no bounds.
+        Unsupported: a layer reads backwards, or an activation or the readout has no bounds.
     """
     if not stack.causal:
         raise Unsupported("no bounds can be proven for this stack", ["a layer reads the sequence from its end"])
     responses, rho = None, 0.0
     for layer in stack.layers:
-        cell = lstm_cell(layer.forward)
-        bounds = ranges(cell, low, high, steps)
-        matrix, kernel, output = _bounding(cell, bounds)
+        bounds = ranges_of(layer.forward, low, high, steps)
+        matrix, kernel, output = _bounding(layer.forward, bounds)
         rho = max(rho, float(np.abs(np.linalg.eigvals(matrix)).max()))
         own = _powers(matrix, kernel, output, lags)
         responses = own if responses is None else _chained(own, responses)
@@ -102,8 +102,11 @@ def _chained(upper: Float64, lower: Float64) -> Float64:
     ])  # fmt: skip
 
 
-def _bounding(cell: Cell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
-    """Return M over (c, h), N over the input, and the rows of h, all of absolute values and each at its bound."""
+def _bounding(cell: RecurrentCell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
+    """Return M over the state, N over the input, and the rows of h, all of absolute values and each at its bound."""
+    if isinstance(cell, GRUCell | SimpleRNNCell):
+        return bounding_matrices(cell, bounds)
+    assert isinstance(cell, Cell)  # noqa: S101 (the only other kind that has ranges)
     gates, z = bounds.gates, bounds.z
     if np.isinf(bounds.c).any():
         raise Unsupported(

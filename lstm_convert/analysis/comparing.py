@@ -18,7 +18,7 @@ from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.matching import Match, matched
 from lstm_convert.analysis.measuring import Sample, swapped
 from lstm_convert.analysis.moving import Units, output_units, unmoved
-from lstm_convert.analysis.outputs import Found, is_h, readout_of
+from lstm_convert.analysis.outputs import LookedAt, is_h, readout_of
 from lstm_convert.analysis.readout import Output, Readout, identity, outputs_of
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
@@ -82,9 +82,8 @@ def compare(
     stacks = stack_of(one, layers[0]), stack_of(other, layers[1])
     given = "your data" if data is not None else f"noise of mean 0 and spread 1 (seed {seed}), not your data"
     read = _read(stacks, (one, other), data, rng)
-    found = [Found(readout) if isinstance(readout, Readout) else readout_of(model, stack, sequences.shape[1], readout)
-             for readout, model, stack, sequences
-             in zip(readouts, (one, other), stacks, read, strict=True)]  # fmt: skip
+    found = [LookedAt(readout) if isinstance(readout, Readout) else readout_of(model, stack, each.shape[1], readout)
+             for readout, model, stack, each in zip(readouts, (one, other), stacks, read, strict=True)]  # fmt: skip
     bare = any(is_h(each.readout) for each in found)
     # Of which one alone has its readout in its file: what both put out before it compares.
     reads = [identity(stack.outputs) if bare and not isinstance(readout, Readout) else each.readout

@@ -39,7 +39,7 @@ from lstm_convert.analysis.measuring import (
     single_effects,
     swapped,
 )
-from lstm_convert.analysis.outputs import Found, readout_of
+from lstm_convert.analysis.outputs import LookedAt, readout_of
 from lstm_convert.analysis.pitfalls import sentences
 from lstm_convert.analysis.readout import Output, Readout
 from lstm_convert.analysis.rest import rest_response
@@ -140,7 +140,7 @@ def analyze(
     last = stack.layers[-1]
     given = data_of(model, stack, data, data_is)
     steps = given.shape[1]
-    looked_at = Found(readout) if isinstance(readout, Readout) else readout_of(model, stack, steps, readout)
+    looked_at = LookedAt(readout) if isinstance(readout, Readout) else readout_of(model, stack, steps, readout)
     _check(stack, looked_at.readout, given)
     sample = Sample(stack, looked_at.readout, given, seed, effort, progress)
     found = _Found(Place(name, last.name, read_time(stack, steps)))

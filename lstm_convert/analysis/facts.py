@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lstm_convert.analysis.before import Data
 from lstm_convert.analysis.measuring import Overview
-from lstm_convert.analysis.outputs import Found
+from lstm_convert.analysis.outputs import LookedAt
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.tables import Table
 
@@ -43,7 +43,7 @@ class Facts:
     """
 
     stack: Stack
-    found: Found
+    found: LookedAt
     data: Data
     tables: Mapping[str, Table]
     sequences: int

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.analysis.bounding import ranges_of
 from lstm_convert.analysis.inventory import cells_of, gates, inventory
 from lstm_convert.analysis.moving import dense_readers, movable
-from lstm_convert.analysis.ranges import lstm_cell, ranges
 from lstm_convert.analysis.tables import Table
 from lstm_convert.analysis.units import proven_rows, static_rows
-from lstm_convert.canonical import LSTM, Model, Recurrent
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.errors import LayoutMismatch
 
 Float64 = NDArray[np.float64]
@@ -20,7 +20,7 @@ Box = tuple[float | Float64, float | Float64]
 
 
 def read_gates(model: Model, *, name: str = "", box: Box | None = None) -> dict[str, Table]:
-    """Return the tables `inventory` and `gates` of all layers of a model, and `units` of its LSTMs.
+    """Return the tables `inventory`, `gates` and `units` of all layers of a model.
 
     Args:
         model: the model.
@@ -33,12 +33,11 @@ def read_gates(model: Model, *, name: str = "", box: Box | None = None) -> dict[
         Unsupported: a box is given, and an activation is not bounded.
     """
     rows: list[Row] = []
-    layers = [layer for layer in model.layers if isinstance(layer, LSTM)]
-    for layer in layers:
+    for layer in model.layers:
         rows += static_unit_rows(layer, name, _reads(model, layer))
     if box is not None:
-        for first in (layer for layer in layers if layer.follows is None):
-            rows += proven_unit_rows(_upwards(layers, first), name, *_checked(box, first))
+        for first in (layer for layer in model.layers if layer.follows is None):
+            rows += proven_unit_rows(_upwards(model.layers, first), name, *_checked(box, first))
     return {
         "inventory": inventory(model.layers, name),
         "gates": gates(model.layers, name),
@@ -46,7 +45,7 @@ def read_gates(model: Model, *, name: str = "", box: Box | None = None) -> dict[
     }
 
 
-def _checked(box: Box, layer: LSTM) -> tuple[Float64, Float64]:
+def _checked(box: Box, layer: Recurrent) -> tuple[Float64, Float64]:
     """Return a box as two arrays, (inputs,) of a layer."""
     inputs = layer.forward.inputs
     low, high = (np.asarray(end, np.float64) for end in box)
@@ -84,13 +83,13 @@ def proven_unit_rows(layers: Sequence[Recurrent], name: str, low: Float64, high:
         high: the most.
 
     Raises:
-        Unsupported: an activation is not bounded, or a layer is no LSTM.
+        Unsupported: an activation is not bounded.
     """
     rows: list[Row] = []
     for layer in layers:
         bounds = []
         for place, cell in cells_of([layer], name):
-            proven = ranges(lstm_cell(cell), low, high)
+            proven = ranges_of(cell, low, high)
             bounds.append(proven.h)
             rows += [place | row for row in proven_rows(proven)]
         if len(bounds) > 1 and layer.merge != "concat":
@@ -110,7 +109,7 @@ def kernel_reads(layer: Recurrent) -> Float64:
     return np.asarray(np.sum(kernels, axis=0))
 
 
-def _reads(model: Model, layer: LSTM) -> Float64 | None:
+def _reads(model: Model, layer: Recurrent) -> Float64 | None:
     """Return how strongly all that reads a layer does so, or None where not all of it is known."""
     if movable(model, layer.name):
         return None
@@ -122,7 +121,7 @@ def _reads(model: Model, layer: LSTM) -> Float64 | None:
     return np.asarray(np.sum(reads, axis=0))
 
 
-def _upwards(layers: Sequence[LSTM], first: LSTM) -> list[LSTM]:
+def _upwards(layers: Sequence[Recurrent], first: Recurrent) -> list[Recurrent]:
     """Return a layer and those that follow it, as far as one alone follows."""
     chain = [first]
     while len(above := [layer for layer in layers if layer.follows == chain[-1].name]) == 1:

@@ -75,7 +75,7 @@ class Head:
             dy = np.zeros_like(y)
             chosen = dy[:, -1] if self.by_step else dy
             chosen[:] = row.reshape(chosen.shape[1:])
-            found.append(_pulled_back(network, values, dy))
+            found.append(pulled_back(network, values, dy))
         return np.stack(found).reshape(len(weights), *h.shape)
 
     def combined(self, weights: Float64) -> "Head":
@@ -125,8 +125,17 @@ class Head:
         return (y[:, -1] if self.by_step else y).reshape(len(y), -1)
 
 
-def _pulled_back(network: Network, values: Values, dy: Float64) -> Float64:
-    """Return the gradient of a network's first input, of that of its output."""
+def pulled_back(network: Network, values: Values, dy: Float64) -> Float64:
+    """Return the gradient of a network's first input, of that of its first output, each sample by itself.
+
+    Args:
+        network: the layers and their calls.
+        values: what each step made.
+        dy: the gradient of the output, of its shape.
+
+    Raises:
+        Unsupported: a layer has no gradient that is known.
+    """
     reached = reaching(network)
     gradients: dict[Feed, Float64] = {network.outputs[0]: dy}
     first = len(network.inputs)

@@ -16,14 +16,14 @@ from lstm_convert.network.reference import run_network
 from lstm_convert.network.steps import EACH, LAST, NEIGHBOURS, steps_of
 
 
-class Found(NamedTuple):
+class LookedAt(NamedTuple):
     """A readout, and why it is h itself where it is."""
 
     readout: Output
     reason: str = ""
 
 
-def readout_of(model: Model, stack: Stack, steps: int, name: str | None = None) -> Found:
+def readout_of(model: Model, stack: Stack, steps: int, name: str | None = None) -> LookedAt:
     """Return what a model makes of the output of its last recurrent layer that is looked at.
 
     Args:
@@ -37,38 +37,42 @@ def readout_of(model: Model, stack: Stack, steps: int, name: str | None = None) 
     """
     network, bare = model.network, identity(stack.outputs)
     if name == "h":
-        return Found(bare, "as was asked for")
+        return LookedAt(bare, "as was asked for")
     if network is None:
         if name is not None:
             raise LayoutMismatch(f"there is no output {name!r}", ["the file tells no network"], "Hand in a matrix.")
-        return Found(bare, "the file tells no network behind it")
+        return LookedAt(bare, "the file tells no network behind it")
     layer = stack.layers[-1].name
     heads, reasons = _heads(network, stack)
     if name is not None:
         outputs = [*_outputs(network)]
         name = outputs[int(name)] if name.isdecimal() and int(name) < len(outputs) else name
         if name not in heads:
-            details = [f"{key}: {reasons.get(key, 'is')}" for key in outputs]
+            details = [f"{key}: {reasons.get(key, reasons.get('*', 'is'))}" for key in outputs]
             raise LayoutMismatch(f"no output {name!r} is made of {layer} alone", details, "Name one that is.")
         heads = {name: heads[name]}
     if len(heads) != 1:
         several = f"the model has several outputs ({', '.join(heads)}): name one with --readout"
         none = f"the model's output is not made of it alone: {'; '.join(dict.fromkeys(reasons.values()))}"
-        return Found(bare, several if heads else none)
+        return LookedAt(bare, several if heads else none)
     ((name, head),) = heads.items()
     return (
-        Found(_head(network, head, name, stack, steps)) if head.calls else Found(bare, "it is what the model puts out")
+        LookedAt(_head(network, head, name, stack, steps))
+        if head.calls
+        else LookedAt(bare, "it is what the model puts out")
     )
 
 
 def _heads(network: Network, stack: Stack) -> tuple[dict[str, Network], dict[str, str]]:
     """Return what makes each output of the stack's alone, and of the other outputs what else they are made of."""
     heads, reasons = {}, {}
-    place = call_of(network, stack.layers[-1].name)
+    layer = stack.layers[-1].name
+    place = call_of(network, layer)
+    if place is None:
+        return {}, {"*": f"{layer} is called more than once"}
+    if network.layers[network.calls[place - len(network.inputs)].layer].each_step:
+        return {}, {"*": f"{layer} is run on each of several sequences in a sample"}
     for name, feed in _outputs(network).items():
-        if place is None:
-            reasons[name] = f"{stack.layers[-1].name} is called more than once"
-            continue
         try:
             heads[name] = part_of(network, Feed(place), feed, _given(stack))
         except Unsupported as error:
@@ -98,7 +102,14 @@ def _head(network: Network, head: Network, name: str, stack: Stack, steps: int) 
     if every and mask_of_feed(network, source, reaching(network)) is not None:
         masked = part_of(network, source, _outputs(network)[name], _given(stack), Input("counts", (None,)))
     shape = (1, steps if every else 1, stack.outputs) if sequences else (1, stack.outputs)
-    y = run_network(head, [np.zeros(shape)])[0]
+    try:
+        y = run_network(head, [np.zeros(shape)])[0]
+    except LayoutMismatch as error:
+        raise LayoutMismatch(
+            f"the rest of the model cannot read {stack.layers[-1].name} after sequences of {steps} steps",
+            [error.what, *error.details],
+            "Hand in sequences as long as those it was made for, or look at h itself (--readout h).",
+        ) from error
     size = (y[:, -1] if by_step else y).size
     layers = ", ".join(dict.fromkeys(call.layer for call in head.calls))
     said = f"the rest of the model, {layers}" + (", at the last step" if by_step else "")

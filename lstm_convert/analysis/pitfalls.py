@@ -43,7 +43,9 @@ def _units(facts: Facts, basis: str) -> Iterator[tuple[str, RecurrentCell, list[
 
 
 def _shut_gate(facts: Facts) -> Iterator[str]:
-    for (name, _, proven), (*_, static) in zip(_units(facts, PROVEN), _units(facts, AT_REST), strict=False):
+    for (name, cell, proven), (*_, static) in zip(_units(facts, PROVEN), _units(facts, AT_REST), strict=False):
+        if cell.kind != "LSTM":
+            continue
         shut = [row["unit"] for row in proven if "never_written" in row["flags"]]
         if shut:
             largest = max(static[unit]["w_norm_g"] for unit in shut)

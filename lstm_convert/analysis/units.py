@@ -94,10 +94,17 @@ def proven_rows(bounds: Ranges) -> list[dict[str, Any]]:
     Args:
         bounds: the proven ranges.
     """
-    columns = {f"{end}_{gate}": getattr(bounds.gates[gate], end) for gate in "ifo" for end in ("low", "high")}
-    meaning = {"never_written": bounds.gates["i"].high, "never_read": bounds.gates["o"].high,
-               "always_forgets": bounds.gates["f"].high, "never_forgets": 1.0 - bounds.gates["f"].low}  # fmt: skip
-    flags = [[name for name, bound in meaning.items() if bound[unit] <= SHUT] for unit in range(len(bounds.c))]
+    gates = {gate: bound for gate, bound in bounds.gates.items() if gate != "g"}
+    columns = {f"{end}_{gate}": getattr(bound, end) for gate, bound in gates.items() for end in ("low", "high")}
+    meaning = {}
+    if "i" in gates:
+        meaning = {"never_written": gates["i"].high, "never_read": gates["o"].high, "always_forgets": gates["f"].high,
+                   "never_forgets": 1.0 - gates["f"].low}  # fmt: skip
+    elif "z" in gates:
+        meaning = {"never_written": 1.0 - gates["z"].low, "always_forgets": gates["z"].high,
+                   "always_resets": gates["r"].high}  # fmt: skip
+    units = len(bounds.gates["g"].low)
+    flags = [[name for name, bound in meaning.items() if bound[unit] <= SHUT] for unit in range(units)]
     return _rows(columns, PROVEN, flags)
 
 
