@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analyzing import model_of, shut
+from analyzing import cell_of, model_of, shut
 from commands import GRU, WEATHER, Command, saved
 from helpers import FIXTURES
 
@@ -14,6 +14,7 @@ import lstm_convert
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.tables import COLUMNS
 from lstm_convert.analysis.traces import trace
+from lstm_convert.canonical import LSTM, Model
 
 
 def test_info_shows_the_gates(command: Command) -> None:
@@ -63,13 +64,24 @@ def test_a_box_that_is_none_is_refused(command: Command, arguments: list[str], s
     assert said in err
 
 
-def test_what_no_range_is_proven_for_is_said(command: Command) -> None:
-    simple = FIXTURES / "models/tf-2.15/rnn_simple.h5"
-    assert "first fwd: no range is proven: it has no gates" in command("info", simple, "--gates", "--box", "0", "1")[1]
+def test_the_gates_of_a_gru_have_ranges_too(command: Command) -> None:
     out = command("info", GRU, "--gates", "--box", "0", "1")[1]
     assert re.search(
         r"gru fwd: PROVEN, every feature .+ zero states: \S+ <= z <= \S+, \S+ <= r <= \S+ in all units", out
     )
+
+
+def test_what_has_no_gates_has_no_range(command: Command) -> None:
+    simple = FIXTURES / "models/tf-2.15/rnn_simple.h5"
+    assert "first fwd: no range is proven: it has no gates" in command("info", simple, "--gates", "--box", "0", "1")[1]
+
+
+def test_what_no_box_is_known_of_is_said(command: Command) -> None:
+    lower = LSTM("lower", cell_of(2, 1), cell_of(2, 1), merge="sum")
+    lstm_convert.save(Model((lower, LSTM("upper", cell_of(2, 2), follows="lower"))), "two.npz")
+    out = command("info", "two.npz", "--gates", "--box", "0", "1")[1]
+    assert "lower bwd: PROVEN, every feature from 0 to 1" in out
+    assert "upper fwd: no range is proven: it has no gates, or no box is known of what it reads" in out
 
 
 @pytest.mark.parametrize("path", [WEATHER, GRU], ids=["LSTM", "GRU"])

@@ -2,12 +2,18 @@
 
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import PICTURES, WEATHER, Command, saved, weather_data
+from PIL import Image
 
 import lstm_convert
+from lstm_convert.plots import drawing
+from lstm_convert.plots.picture import Picture
+from lstm_convert.plots.window import window
 
 GRADE = re.compile(r"PROVEN|AT REST x = \(.+\)|MEASURED n = \d+.*")
 VOID = {"meta", "img"}
@@ -17,8 +23,6 @@ VOID = {"meta", "img"}
 def test_a_picture_has_its_grade_in_its_title_and_colours(written: Path, name: str) -> None:
     svg = (written / f"{name}.svg").read_text("utf-8")
     assert re.search(r">(PROVEN:|AT REST x =|MEASURED n = \d+)", svg)
-    from PIL import Image  # noqa: PLC0415 (matplotlib brings it)
-
     with Image.open(written / f"{name}.png") as image:
         assert image.width > 900
         assert len(image.convert("RGB").getcolors(1 << 20) or [0] * 100) > 10
@@ -33,6 +37,7 @@ class Page(HTMLParser):
         self.resources: list[str] = []
         self.texts: list[str] = []
         self.chips: list[str] = []
+        self.alts: list[str] = []
         self.ids: list[str] = []
         self.counts: dict[str, int] = {}
 
@@ -40,6 +45,7 @@ class Page(HTMLParser):
         values = dict(attrs)
         self.resources += [str(values[name]) for name in ("src", "href", "data", "srcset") if name in values]
         self.ids += [str(values["id"])] if "id" in values else []
+        self.alts += [str(values["alt"])] if "alt" in values else []
         self.counts[tag] = self.counts.get(tag, 0) + 1
         if tag not in VOID:
             self.open.append(tag)
@@ -100,3 +106,50 @@ def test_what_a_file_calls_itself_is_no_part_of_the_page(command: Command) -> No
     text = Path("out/report.html").read_text("utf-8")
     assert "&lt;b&gt;&amp;.npz" in text
     assert "<b>" not in text
+
+
+def test_every_picture_says_its_grade_to_those_who_do_not_see_it(page: Page) -> None:
+    assert len(page.alts) == len(PICTURES)
+    assert all(re.match(r"(PROVEN|AT REST x = \(.+\)|MEASURED n = \d+.*): \w", alt) for alt in page.alts)
+
+
+def test_every_table_has_its_grade_and_the_file_of_all_its_numbers(written: Path) -> None:
+    text = (written / "report.html").read_text("utf-8")
+    captions = re.findall(r'<div class="scroll"><table>\n<caption>(.+?)</caption>', text)
+    assert len(captions) == len(PICTURES)
+    for caption in captions:
+        assert re.match(r'<span class="grade \w+">(PROVEN|AT REST|MEASURED).*</span> all numbers: ', caption)
+        assert all((written / name).exists() for name in re.findall(r"\w+\.csv", caption))
+
+
+def test_nothing_makes_the_page_wider_than_a_phone(written: Path) -> None:
+    """Pictures shrink, words break, and a table too wide for the screen moves under the finger by itself."""
+    text = (written / "report.html").read_text("utf-8")
+    rules, _, body = text.partition("<style>")[2].partition("</style>")
+    style = dict(re.findall(r"^([^{}@\n]+?) \{([^{}]+)\}", rules.partition("@media")[0], re.MULTILINE))
+    assert "width: 100%" in style["figure img"]
+    assert "overflow-x: auto" in style[".scroll"]
+    assert body.count("<table>") == body.count('<div class="scroll"><table>')
+    assert all("overflow-wrap: anywhere" in style[words] for words in ("h1", "h3", ".headline", "ul.said li", "dd"))
+    assert re.findall(r"(?<!max-)width: ([^;]+)", rules) == ["100%", "min(26rem, 100%)"]
+
+
+def test_a_long_title_is_broken_and_not_cut() -> None:
+    picture = Picture("long", "proven", "PROVEN", "W" * 90 + " of a layer", "", (), (), "", (5.4, 2.0), lambda _: None)
+    with Image.open(BytesIO(drawing.drawn(picture).png)) as image:
+        ink = np.asarray(image.convert("L")) < 128
+    assert ink.any()
+    assert not ink[:, -8:].any()
+
+
+def test_of_long_sequences_what_is_left_out_is_said_with_its_size() -> None:
+    steps = list(range(-299, 1))
+    values = np.where(np.arange(-299, 1) > -5, 1.0, 0.001)[None]
+    seen = window(steps, values)
+    assert seen.first == -24
+    assert seen.said == (
+        " Drawn from t-24 on: the 275 steps before it have each at most 0.001, and stand in the table's file."
+    )
+    assert window(steps[-20:], values[:, -20:]) == (-19, "")
+    values[0, 99] = -0.5
+    assert window(steps, values).first == -250
