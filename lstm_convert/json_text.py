@@ -28,7 +28,7 @@ def parsed(text: Any, what: str) -> Any:
         raise InvalidFile(f"{what} is larger than {LARGEST} bytes, too large for what it is", next_step=NEXT_STEP)
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, what))
-        if ("\\u" if isinstance(text, str) else b"\\u") in text:
+        if "\\u" in text if isinstance(text, str) else b"\\u" in text:
             refuse_half_characters(json.dumps(value, ensure_ascii=False), what)
         return value
     except RecursionError as error:

@@ -71,9 +71,11 @@ def test_the_gates_of_a_gru_have_ranges_too(command: Command) -> None:
     )
 
 
-def test_what_has_no_gates_has_no_range(command: Command) -> None:
+def test_no_range_is_proven_of_what_is_not_bounded(command: Command) -> None:
     simple = FIXTURES / "models/tf-2.15/rnn_simple.h5"
-    assert "first fwd: no range is proven: it has no gates" in command("info", simple, "--gates", "--box", "0", "1")[1]
+    code, out, err = command("info", simple, "--gates", "--box", "0", "1")
+    assert (code, out) == (2, "")
+    assert "no bounds can be proven for this cell\n  the candidate activation is relu" in err
 
 
 def test_what_no_box_is_known_of_is_said(command: Command) -> None:
