@@ -30,13 +30,13 @@ def parsed(text: Any, what: str) -> Any:
         value = json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, what))
         if "\\u" in text if isinstance(text, str) else b"\\u" in text:
             refuse_half_characters(json.dumps(value, ensure_ascii=False), what)
-        return value
     except RecursionError as error:
         raise InvalidFile(f"{what} is no JSON that is read: it is nested too deeply", next_step=NEXT_STEP) from error
     except InvalidFile:
         raise
     except ValueError as error:
         raise InvalidFile(f"{what} is no JSON ({error!s:.200})", next_step=NEXT_STEP) from error
+    return value
 
 
 def refuse_half_characters(text: str, what: str) -> None:
