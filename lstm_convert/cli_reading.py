@@ -25,6 +25,13 @@ _READOUT = (
 _LAYER = "The recurrent layer whose output is read, where it is not the last."
 
 
+_data_is_option = click.option(
+    "--data-is",
+    type=click.Choice(["model", "layer"]),
+    help="What DATA is where its shape fits both: the model's own input, or what the first recurrent layer reads.",
+)
+
+
 def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data: Path | None, as_json: bool) -> None:
     """Print what the weights of every gate are.
 
@@ -71,11 +78,7 @@ def gates(source: Path, model: "Model", *, box: tuple[float, float] | None, data
     metavar="FILE|NAME",
     help=_READOUT,
 )
-@click.option(
-    "--data-is",
-    type=click.Choice(["model", "layer"]),
-    help="What DATA is where its shape fits both: the model's own input, or what the first recurrent layer reads.",
-)
+@_data_is_option
 @click.option("--layer", metavar="NAME", help=_LAYER)
 @options.graph_option
 @options.seed_option
@@ -149,12 +152,13 @@ def _of_both(name: str, metavar: str, text: str) -> Callable[[Callable[..., None
 @click.argument("other", metavar="B", type=click.Path(path_type=Path))
 @options.reading_options
 @options.data_option
+@_data_is_option
 @_of_both("--readout", "FILE|NAME", _READOUT)
 @_of_both("--layer", "NAME", _LAYER)
 @_of_both("--graph", "NAMES", "The order of a PyTorch state dict's modules, as `analyze` takes it.")
 @options.seed_option
 @options.json_option
-def compare(
+def compare(  # noqa: PLR0913 (an option of a command is a parameter of its function)
     one: Path,
     other: Path,
     config: Path | None,
@@ -164,6 +168,7 @@ def compare(
     layer: Both,
     graph: Both,
     *,
+    data_is: "DataIs | None",
     seed: int,
     as_json: bool,
 ) -> None:
@@ -181,6 +186,7 @@ def compare(
         graphs=graph,
         readouts=readout,
         layers=layer,
+        data_is=data_is,
         seed=seed,
     )
     if as_json:

@@ -149,6 +149,7 @@ def compare_files(
     graphs: tuple[str | None, str | None] = (None, None),
     readouts: tuple[PathLike | None, PathLike | None] = (None, None),
     layers: tuple[str | None, str | None] = (None, None),
+    data_is: DataIs | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare the models of two files: what they compute first, how their weights relate second.
@@ -163,6 +164,7 @@ def compare_files(
         graphs: as in `load`, for each.
         readouts: of each, as in `read_file`.
         layers: of each, as in `read_file`.
+        data_is: as in `read_file`.
         seed: where chance starts from.
 
     Raises:
@@ -182,6 +184,7 @@ def compare_files(
         sequences,
         readouts=(given[0], given[1]),
         layers=layers,
+        data_is=data_is,
         names=(str(one), str(other)),
         seed=seed,
     )

@@ -59,14 +59,13 @@ def _proven_lines(tables: Mapping[str, Table], box: str) -> Iterator[str]:
     for cell in tables["inventory"].rows():
         place = {column: cell[column] for column in ("layer", "direction")}
         own, name = tables["units"].rows(basis="proven", **place), " ".join(place.values())
-        if not own:
-            yield f"{name}: no range is proven: no box is known of what it reads"
+        gates = [gate for gate in "ifozr" if own and own[0][f"low_{gate}"] is not None]
+        if not gates:
+            yield f"{name}: no range is proven: it has no gates, or no box is known of what it reads"
             continue
-        gates = [gate for gate in "ifozr" if own[0][f"low_{gate}"] is not None]
         low, high = ({gate: [row[f"{end}_{gate}"] for row in own] for gate in gates} for end in ("low", "high"))
         ranges = ", ".join(f"{at_least(min(low[gate]))} <= {gate} <= {at_most(max(high[gate]))}" for gate in gates)
-        if gates:
-            yield f"{name}: PROVEN, {box}, sequences of any length from zero states: {ranges} in all units"
+        yield f"{name}: PROVEN, {box}, sequences of any length from zero states: {ranges} in all units"
         flagged = [f"unit {row['unit']} {row['flags']}" for row in own if row["flags"]]
         if flagged:
             yield f"{name}: PROVEN, {box}: {'; '.join(flagged)}"

@@ -114,6 +114,12 @@ def test_a_word_that_is_in_no_vocabulary_is_refused_by_its_layer() -> None:
         analyze(model, tokens(4, 7, vocabulary=99))
 
 
+def test_numbers_that_are_no_words_are_refused() -> None:
+    model, _ = recorded("text")
+    with pytest.raises(LayoutMismatch, match="expected words' numbers, whole ones"):
+        analyze(model, tokens(4, 7) + 0.5)
+
+
 @pytest.mark.parametrize(("strides", "padding", "made"), [
     (1, "causal", "stands for the same step of the data, but is made of others too"),
     (2, "valid", "steps of the data do not stay steps; lags count the steps that lstm reads"),

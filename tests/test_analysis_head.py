@@ -1,6 +1,7 @@
 """The rest of the network behind the recurrent layers: values and gradients against torch and Keras."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 
 import lstm_convert
 from lstm_convert.analysis.before import data_of
+from lstm_convert.analysis.comparing import compare
 from lstm_convert.analysis.engine import analyze
 from lstm_convert.analysis.jacobian import lag_jacobian
 from lstm_convert.analysis.outputs import readout_of
@@ -217,6 +219,17 @@ def test_a_rest_made_for_other_lengths_is_refused_with_what_it_reads() -> None:
     with pytest.raises(LayoutMismatch, match=r"cannot read rnn\.l1 after sequences of 5 steps"):
         readout_of(model, stack_of(model), 5)
     assert readout_of(model, stack_of(model), 5, "h").readout.outputs == 5
+
+
+def test_a_rest_that_reads_both_directions_of_every_step_is_analyzed_and_compared() -> None:
+    """Whose head takes sequences of one length alone, at rest too."""
+    torch.manual_seed(5)
+    module = Rest(nn.Flatten(), dense(10 * 7, 2), steps=True, kind=partial(nn.LSTM, bidirectional=True)).eval()
+    x = np.random.default_rng(5).normal(size=(20, 7, 3))
+    model = lstm_convert.from_torch(module, example=torch.tensor(x[:2]))
+    found = analyze(model, x)
+    assert {row["offset"] for row in found.tables["lags"].rows(method="rest_response")} == set(range(-6, 1))
+    assert compare(model, model, x).same
 
 
 def test_a_layer_that_is_run_on_each_of_several_sequences_is_looked_at_alone() -> None:

@@ -44,6 +44,13 @@ def test_an_option_that_fits_neither_file_is_refused(command: Command, arguments
     assert said in err
 
 
+def test_data_that_may_be_two_things_is_what_it_is_said_to_be(command: Command) -> None:
+    model = FIXTURES / "models/keras-3.15.1/norms.keras"
+    arguments = ["compare", model, model, "--data", saved("x.npy", np.random.default_rng(0).normal(size=(9, 7, 3)))]
+    assert "say which with --data-is model or --data-is layer" in command(*arguments)[2]
+    assert [command(*arguments, "--data-is", each)[0] for each in ("model", "layer")] == [0, 0]
+
+
 def test_another_model_compares_as_another(command: Command) -> None:
     code, out, _ = command("compare", WEATHER, FIXTURES / "keras-1.2.2/weather_hard_sigmoid.h5", "--json")
     answer = json.loads(out)

@@ -13,7 +13,7 @@ import lstm_convert
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.tables import COLUMNS
 from lstm_convert.analysis.traces import trace
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import LSTM, Model, SimpleRNN, SimpleRNNCell
 
 
 def test_info_shows_the_gates(command: Command) -> None:
@@ -63,9 +63,15 @@ def test_a_box_that_is_none_is_refused(command: Command, arguments: list[str], s
     assert said in err
 
 
-def test_the_gates_of_a_gru_have_ranges_too(command: Command) -> None:
-    assert re.search(r"gru fwd: PROVEN, .+: \S+ <= z <= \S+, \S+ <= r <= \S+ in all units",
-                     command("info", GRU, "--gates", "--box", "0", "1")[1])  # fmt: skip
+def test_what_no_range_is_proven_for_is_said(command: Command) -> None:
+    simple = SimpleRNNCell.of({"W": np.ones((1, 2, 1)), "U": np.ones((1, 2, 2)), "b": np.ones((1, 2))})
+    lstm_convert.save(Model((SimpleRNN("simple", simple),)), "simple.npz")
+    out = command("info", "simple.npz", "--gates", "--box", "0", "1")[1]
+    assert "simple fwd: no range is proven: it has no gates" in out
+    out = command("info", GRU, "--gates", "--box", "0", "1")[1]
+    assert re.search(
+        r"gru fwd: PROVEN, every feature .+ zero states: \S+ <= z <= \S+, \S+ <= r <= \S+ in all units", out
+    )
 
 
 def test_what_no_box_is_known_of_is_said(command: Command) -> None:
@@ -73,7 +79,7 @@ def test_what_no_box_is_known_of_is_said(command: Command) -> None:
     lstm_convert.save(Model((lower, LSTM("upper", cell_of(2, 2), follows="lower"))), "two.npz")
     out = command("info", "two.npz", "--gates", "--box", "0", "1")[1]
     assert "lower bwd: PROVEN, every feature from 0 to 1" in out
-    assert "upper fwd: no range is proven: no box is known of what it reads" in out
+    assert "upper fwd: no range is proven: it has no gates, or no box is known of what it reads" in out
 
 
 @pytest.mark.parametrize("path", [WEATHER, GRU], ids=["LSTM", "GRU"])

@@ -4,7 +4,7 @@ Those layers are run by the float64 reference, a batch at a time, with the masks
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -65,13 +65,14 @@ class Data:
         network: what stands before that layer, or None where the data is what it reads.
         shape: sequences, steps and inputs of what it reads.
         said: what must be known of the two, one sentence each.
+        mask: the mask on what the layer reads, if any.
     """
 
     array: NDArray[Any]
     network: Network | None
     shape: tuple[int, int, int]
     said: tuple[str, ...] = ()
-    _mask: Mask | None = field(default=None, repr=False)
+    mask: Mask | None = None
 
     @classmethod
     def plain(cls, array: NDArray[Any]) -> "Data":
@@ -99,7 +100,7 @@ class Data:
         if self.network is None:
             return Sequences(x)
         values = every_step(self.network, [x])
-        counts = mask_array(self.network, self._mask, values)
+        counts = mask_array(self.network, self.mask, values)
         end = self.network.outputs[0]
         return Sequences(values[end.step][end.output], counts)
 
@@ -138,13 +139,15 @@ def data_of(model: Model, stack: Stack, array: NDArray[Any], data_is: DataIs | N
             _expected(own, stack, array),
             "say which with --data-is model or --data-is layer",
         )
-    first = np.asarray(array[:1], np.float64)
-    values = every_step(own, [first])
-    end = own.outputs[0]
-    x = values[end.step][end.output]
-    if x.ndim != _AXES:
-        raise LayoutMismatch(f"{layer} reads no sequences of its own", [f"it reads {x.shape[1:]} of each sample"])
-    return Data(array, own, (len(array), x.shape[1], x.shape[2]), tuple(_said(own, layer)), reaching(own)[end.step])
+    if _readers(own) == {"embedding"} and not all((part == np.floor(part)).all() for part in map(np.asarray, array)):
+        raise LayoutMismatch(
+            "this cannot be analyzed", [f"data: expected words' numbers, whole ones, of {layer}'s model"]
+        )
+    found = Data(array, own, (0, 0, 0), tuple(_said(own, layer)), reaching(own)[own.outputs[0].step])
+    first = found.read(slice(1))
+    if first.x.ndim != _AXES or (first.counts is not None and first.counts.shape != first.x.shape[:2]):
+        raise LayoutMismatch(f"{layer} reads no sequences of its own", [f"it reads {first.x.shape[1:]} of each sample"])
+    return replace(found, shape=(len(array), first.x.shape[1], first.x.shape[2]))
 
 
 def _fits(given: Input, array: NDArray[Any]) -> bool:
@@ -222,5 +225,9 @@ def _said(network: Network, layer: str) -> Iterator[str]:
 
 def _has_steps(network: Network) -> bool:
     """Return whether axis 1 of a network's input is one of steps: of words alone where an embedding reads them."""
-    readers = {network.layers[call.layer].kind for call in network.calls if Feed(0) in call.inputs}
-    return len(network.inputs[0].shape) > 1 or readers == {"embedding"}
+    return len(network.inputs[0].shape) > 1 or _readers(network) == {"embedding"}
+
+
+def _readers(network: Network) -> set[str]:
+    """Return the kinds of the layers that read a network's input."""
+    return {network.layers[call.layer].kind for call in network.calls if Feed(0) in call.inputs}

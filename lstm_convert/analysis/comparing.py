@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.before import Sequences, data_of
+from lstm_convert.analysis.before import DataIs, Sequences, data_of
 from lstm_convert.analysis.facts import Sentence
 from lstm_convert.analysis.inventory import DIRECTIONS
 from lstm_convert.analysis.matching import Match, matched
@@ -60,6 +60,7 @@ def compare(
     *,
     readouts: tuple[Readout | str | None, Readout | str | None] = (None, None),
     layers: tuple[str | None, str | None] = (None, None),
+    data_is: DataIs | None = None,
     names: tuple[str, str] = ("a", "b"),
     seed: int = 0,
 ) -> Comparison:
@@ -68,9 +69,11 @@ def compare(
     Args:
         one: the one model.
         other: the other, which reads as many features.
-        data: what both read, (sequences, steps, inputs); noise where None, which says so.
+        data: what both read, their own input or what their first recurrent layers read, (sequences, steps, inputs);
+            noise for those layers where None, which says so.
         readouts: what is made of each one's last recurrent output; see `analyze`.
         layers: the layer of each whose output is read; see `analyze`.
+        data_is: what the data is, where its shape fits both; see `analyze`.
         names: what the tables call them.
         seed: where chance starts from.
 
@@ -81,7 +84,7 @@ def compare(
     rng = np.random.default_rng(seed)
     stacks = stack_of(one, layers[0]), stack_of(other, layers[1])
     given = "your data" if data is not None else f"noise of mean 0 and spread 1 (seed {seed}), not your data"
-    read = _read(stacks, (one, other), data, rng)
+    read = _read(stacks, (one, other), data, data_is, rng)
     found = [LookedAt(readout) if isinstance(readout, Readout) else readout_of(model, stack, each.shape[1], readout)
              for readout, model, stack, each in zip(readouts, (one, other), stacks, read, strict=True)]  # fmt: skip
     bare = any(is_h(each.readout) for each in found)
@@ -113,7 +116,11 @@ def compare(
 
 
 def _read(
-    stacks: tuple[Stack, Stack], models: tuple[Model, Model], data: NDArray[Any] | None, rng: np.random.Generator
+    stacks: tuple[Stack, Stack],
+    models: tuple[Model, Model],
+    data: NDArray[Any] | None,
+    data_is: DataIs | None,
+    rng: np.random.Generator,
 ) -> tuple[Sequences, Sequences]:
     """Return what the first layer of each reads: of the data, which may be the models' own input, or noise."""
     if data is None:
@@ -122,7 +129,7 @@ def _read(
         return noise, noise
     if all(model.network is None for model in models):
         _check_alike("inputs", *(stack.inputs for stack in stacks))
-    one, other = (data_of(model, stack, data).read(slice(_LOOKED_AT))
+    one, other = (data_of(model, stack, data, data_is).read(slice(_LOOKED_AT))
                   for model, stack in zip(models, stacks, strict=True))  # fmt: skip
     return one, other
 
@@ -226,7 +233,8 @@ def _rest_difference(
     stacks: tuple[Stack, Stack], reads: list[Output], data: tuple[Sequences, Sequences]
 ) -> float | None:
     """Return how far the responses at rest are apart, or None where there is none, or they are to other features."""
-    lags = min(_REST_LAGS, *(each.shape[1] for each in data))
+    steps = [each.shape[1] for each in data]
+    lags = max(steps) if any(read.every for read in reads) else min(_REST_LAGS, *steps)
     try:
         a, b = (rest_response(stack, each.x.mean(axis=(0, 1)), read, lags=lags).values
                 for stack, read, each in zip(stacks, reads, data, strict=True))  # fmt: skip

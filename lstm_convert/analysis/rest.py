@@ -55,7 +55,7 @@ def rest_response(stack: Stack, operating_point: Float64, readout: Output | None
         stack: the layers.
         operating_point: the input, (inputs,).
         readout: what the outputs are; the last layer's output itself where None.
-        lags: how many lags, from 0; as many into the future where a layer reads both ways and returns every step.
+        lags: how many lags, from 0; as many into the future where a layer reads both ways and one of its steps is read.
 
     Raises:
         Unsupported: a state does not settle, or settles at more than one place; or the readout has no derivative there.
@@ -80,7 +80,8 @@ def rest_response(stack: Stack, operating_point: Float64, readout: Output | None
             residual, longest = max(residual, change), max(longest, steps)
             full[name], of_h[name] = _radii(trace_cell(stepper, below[None, None], (c, h)))
         below = trace_layer(layer, below[None, None], None, states[-1]).output[0, 0]
-    both_ways = not stack.causal and stack.layers[-1].return_sequences
+    every = readout is not None and readout.every
+    both_ways = not stack.causal and stack.layers[-1].return_sequences and not every
     count = 2 * lags - 1 if both_ways else lags
     found = swept(trace(stack, np.broadcast_to(x, (1, count, len(x))), states=states), readout, at=lags - 1)
     order = np.argsort(found.lags, kind="stable")
