@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from analyzing import cell_of, model_of, shut
 from commands import GRU, WEATHER, Command, saved
-from helpers import FIXTURES
 
 import lstm_convert
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.tables import COLUMNS
 from lstm_convert.analysis.traces import trace
-from lstm_convert.canonical import LSTM, Model
+from lstm_convert.canonical import LSTM, Model, SimpleRNN, SimpleRNNCell
 
 
 def test_info_shows_the_gates(command: Command) -> None:
@@ -69,6 +68,13 @@ def test_the_gates_of_a_gru_have_ranges_too(command: Command) -> None:
     assert re.search(
         r"gru fwd: PROVEN, every feature .+ zero states: \S+ <= z <= \S+, \S+ <= r <= \S+ in all units", out
     )
+
+
+def test_what_has_no_gates_has_no_range(command: Command) -> None:
+    simple = SimpleRNNCell.of({"W": np.ones((1, 2, 1)), "U": np.ones((1, 2, 2)), "b": np.ones((1, 2))})
+    lstm_convert.save(Model((SimpleRNN("simple", simple),)), "simple.npz")
+    out = command("info", "simple.npz", "--gates", "--box", "0", "1")[1]
+    assert "simple fwd: no range is proven: it has no gates" in out
 
 
 def test_no_range_is_proven_of_what_is_not_bounded(command: Command) -> None:
