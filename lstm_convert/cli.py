@@ -49,12 +49,21 @@ def _commands() -> None:
 @options.source_options
 @options.graph_option
 @click.option("--gates", is_flag=True, help="Show what each gate's weights are: sizes, norms, openings, dead units.")
+@click.option(
+    "--box",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="With --gates: prove each gate's range for all inputs from LOW to HIGH; --data takes your data's.",
+)
+@options.data_option
 @options.json_option
 def info(
     source: Path,
     config: Path | None,
     recurrent_activation: str | None,
     graph: str | None,
+    box: tuple[float, float] | None,
+    data: Path | None,
     *,
     gates: bool,
     as_json: bool,
@@ -63,9 +72,11 @@ def info(
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import load  # noqa: PLC0415
 
+    if (box or data) and (not gates or (box and data)):
+        raise click.UsageError("--box and --data state the inputs for which --gates proves ranges: give one of them.")
     model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
     if gates:
-        cli_reading.gates(source, model, as_json=as_json)
+        cli_reading.gates(source, model, box=box, data=data, as_json=as_json)
     elif as_json:
         terminal.print_json({"file": str(source), **answers.model_facts(model)})
     else:

@@ -63,7 +63,7 @@ MAY_IMPORT = {
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "analysis": ["activations", "analysis", "canonical", "errors"],
+    "analysis": ["activations", "analysis", "canonical", "errors", "network"],
     "plots": ["analysis", "canonical", "errors", "plots"],
     "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
     "reading": [

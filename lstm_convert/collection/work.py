@@ -1,6 +1,7 @@
 """What is done with each file of a collection, wherever the process that does it runs."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -136,10 +137,16 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
         )
         status, facts = FAILED, _failure(mistake)
     finally:
-        for left in (*fetched.iterdir(), *made.iterdir()):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for folder in [made, fetched] if places.is_url(task.source) else [made]:
+            _empty(folder)
     facts = {**facts, "seconds": round(time.perf_counter() - start, 4)}
     return Outcome(task.source, task.target, status, sha256, facts, gates)
+
+
+def _empty(folder: Path) -> None:
+    with os.scandir(folder) as left:
+        for entry in left:
+            shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
 
 
 def _sha256(files: Sequence[Path]) -> str:

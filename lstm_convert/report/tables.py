@@ -21,10 +21,10 @@ _WHOLE = frozenset({
 _TRUTH = frozenset({"flagged", "certified"})
 _NUMBER = frozenset({
     "value", "mean", "std", "min", "max", "fro", "spectral", "stable_rank", "zero_frac", "norm", "sd", "strength",
-    "b_i", "b_f", "b_o", "tau_life", "tau_e", "half_life", "tau_life_data_geo", "sd_h", "out_norm", "ci_low", "ci_high",
-    "total_variation", "rho", "settle_residual", "spectral_radius", "score", "margin",
+    "tau_life", "tau_e", "half_life", "tau_life_data_geo", "sd_h", "out_norm", "ci_low", "ci_high",
+    "total_variation", "rho", "settle_residual", "spectral_radius", "spectral_radius_h", "score", "margin",
 })  # fmt: skip
-_BY_GATE = ("open_", "w_norm_", "u_norm_", "low_", "high_", "mean_", "sat_")
+_BY_GATE = ("b_", "open_", "w_norm_", "u_norm_", "low_", "high_", "mean_", "sat_")
 
 
 def require() -> None:
