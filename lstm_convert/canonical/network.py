@@ -202,6 +202,17 @@ class Network:
         bare = in_turn and not any(call.states or call.mask for call in self.calls)
         return bare and not others and len(self.inputs) == 1 and {feed.step for feed in self.outputs} == {len(reads)}
 
+    def maker(self, step: int) -> Layer | None:
+        """Return the layer whose call a step is; None of an input."""
+        number = step - len(self.inputs)
+        return None if number < 0 else self.layers[self.calls[number].layer]
+
+    def is_state(self, feed: Feed) -> bool:
+        """Return whether an output is a state that a recurrent layer returns beside its sequences."""
+        maker = self.maker(feed.step)
+        recurrent = maker.recurrent if maker else None
+        return recurrent is not None and feed.output >= (1 if recurrent.merge else len(recurrent.cells))
+
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:
         """The recurrent layers, in the source's order."""

@@ -15,6 +15,7 @@ from lstm_convert.frameworks.keras.neighbour_arrays import NeighbourArrays, arra
 from lstm_convert.frameworks.keras.neighbours import neighbour
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.frameworks.keras.wiring import TIME_DISTRIBUTED, Value, WiredCall, Wiring
+from lstm_convert.frameworks.keras.written_apart import together
 from lstm_convert.frameworks.keras.written_masks import MASK_ARGUMENTS
 
 _STATES = ("initial_state", "1")
@@ -46,11 +47,13 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) 
     if source.graph is None:
         return Understood()
     root, age = source.graph.root, ages.age_of(source)
+    joined = together(wiring, age)
+    wiring = joined.wiring
     specs = {id(spec.node): spec for spec in recurrent_layers(root)}
     reasons = list(wiring.problems)
     neighbours: dict[int, Neighbour] = {}
     recurrent: dict[int, tuple[Recurrent, ...]] = {}
-    hidden, assumed = written_masks.operations(wiring), tuple(ages.assumptions(root, age))
+    hidden, assumed = written_masks.operations(wiring) | joined.hidden, tuple(ages.assumptions(root, age))
     for step, call in enumerate(wiring.calls, start=len(wiring.inputs)):
         if step in hidden:
             continue
@@ -59,7 +62,7 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) 
                 recurrent[id(call.node)] = _recurrent(spec, call, layers)
             else:
                 _check_reads(call, found := neighbour(call.node, age, call.stated), hidden)
-                neighbours[id(call.node)] = found
+                neighbours[id(call.node)] = found.set_to(joined.options.get(id(call.node), {}))
         except Unsupported as error:
             reasons.append(f"{call.node.path}: {error.what}")
     reasons += _repeated_names(wiring)
