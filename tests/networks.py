@@ -202,6 +202,13 @@ PLAIN: Mapping[str, Network] = {
     "take last": chain([None, 3], layer("t", "take", axis=1, index=-1)),
     "take one": chain([None, 3], layer("t", "take", axis=1, index=2), dense("a", 2, 3)),
     "flip": chain([None, 3], layer("t", "flip", axis=1), dense("a", 2, 3)),
+    "time first": chain(
+        [7, 3],
+        layer("to", "transpose", order=(1, 0, 2)),
+        lstm("rnn", 3, 5),
+        layer("from", "transpose", order=(1, 0, 2)),
+        dense("a", 2, 5),
+    ),
     "rescaling": chain([None, 3], layer("t", "rescaling", scale=1.2, offset=0.5), dense("a", 2, 3)),
     "take feature": chain([7, 3], layer("t", "take", axis=-1, index=-2)),
     "cropping": chain([11, 3], _edges("cropping", (1, 2))),

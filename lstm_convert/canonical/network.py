@@ -89,6 +89,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     "softmax": Kind(("axis",)),
     # One step or feature along an axis: its number, counted from the end where negative; the axis is gone.
     "take": Kind(("axis", "index"), mask=ENDS),
+    "transpose": Kind(("order",), mask=ENDS),  # of all axes, counted from 0, the batch's
     "upsampling": Kind(("rank", "size", "channels", "interpolation"), mask=ENDS),  # "nearest" or "bilinear"
     "zero_padding": Kind(("rank", "amounts", "channels"), mask=ENDS),
 })  # fmt: skip
@@ -211,7 +212,7 @@ class Network:
         """Return whether an output is a state that a recurrent layer returns beside its sequences."""
         maker = self.maker(feed.step)
         recurrent = maker.recurrent if maker else None
-        return recurrent is not None and feed.output >= (1 if recurrent.merge else len(recurrent.cells))
+        return recurrent is not None and feed.output >= recurrent.sequences
 
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from math import prod
 
-from lstm_convert.canonical import Cell, Feed, Layer, Network, RecurrentCell
+from lstm_convert.canonical import Feed, Layer, Network
 from lstm_convert.canonical.network import RECURRENT
 
 # The sizes of the axes of one sample, the batch left out; None where any size may be.
@@ -41,13 +41,9 @@ def shape_of(network: Network, feed: Feed, found: Sequence[Shape]) -> Shape:
     cells = list(maker.recurrent.cells.values())
     if not network.is_state(feed):
         return (*found[feed.step][:-1], cells[feed.output].outputs)
-    sizes = [size for cell in cells for size in _state_sizes(cell)]
+    sizes = [size for cell in cells for size in cell.state_sizes]
     entries = found[feed.step][: int(maker.each_step)]
-    return (*entries, sizes[feed.output - (1 if maker.recurrent.merge else len(cells))])
-
-
-def _state_sizes(cell: RecurrentCell) -> tuple[int, ...]:
-    return (cell.outputs, cell.units) if isinstance(cell, Cell) else (cell.outputs,)
+    return (*entries, sizes[feed.output - maker.recurrent.sequences])
 
 
 def _after(layer: Layer, given: Sequence[Shape]) -> Shape:
@@ -149,6 +145,7 @@ _OF_ONE: Mapping[str, Callable[[Layer, Shape], Shape]] = {
     "repeat": lambda layer, shape: (layer.options["times"], *shape),
     "reshape": _reshaped,
     "take": lambda layer, shape: _without(shape, layer.options["axis"]),
+    "transpose": lambda layer, shape: tuple((None, *shape)[axis] for axis in layer.options["order"][1:]),
     "upsampling": _after_window,
     "zero_padding": _after_window,
 }

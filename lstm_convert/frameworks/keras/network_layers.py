@@ -175,6 +175,10 @@ def _take(layer: Layer, _: Situation) -> list[Form]:
     return [Form("Take", {"axis": axis}, operation=True, given=(index,))]
 
 
+def _transpose(layer: Layer, _: Situation) -> list[Form]:
+    return [Form("Transpose", {"axes": wholes(layer.options["order"])}, operation=True)]
+
+
 def _flip(layer: Layer, _: Situation) -> list[Form]:
     return [Form("Flip", {"axis": _axis_of_operation(layer)}, operation=True)]
 
@@ -208,6 +212,7 @@ _FORMS: Mapping[str, Callable[[Layer, Situation], list[Form]]] = {
     "take": _take,
     "flip": _flip,
     "rescaling": lambda layer, _: [Form("Rescaling", dict(layer.options))],
+    "transpose": _transpose,
     "upsampling": upsampling,
     "zero_padding": zero_padding,
 }

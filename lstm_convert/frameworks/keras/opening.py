@@ -145,8 +145,8 @@ def strange_classes(value: Any) -> Iterator[str]:
 def tensor_of(keras: Any, array: Array) -> Any:
     """Return an array as a tensor of a Keras's backend."""
     if hasattr(keras, "ops"):
-        return keras.ops.convert_totensor_of(array)
-    return importlib.import_module("tensorflow").convert_totensor_of(array)
+        return keras.ops.convert_to_tensor(array)
+    return importlib.import_module("tensorflow").convert_to_tensor(array)
 
 
 def array_of(keras: Any, tensor: Any) -> NDArray[np.float64]:
