@@ -83,41 +83,47 @@ def _recurrent(
     spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurrent], version: str
 ) -> tuple[Recurrent, ...]:
     """Return the recurrent layers that a node makes: one, or one a cell of a stack."""
-    kinds = " and ".join(dict.fromkeys(cell.kind for cell in spec.cells))
     names = [name for direction in spec.names for name in direction]
     if not all(name in layers for name in names):
-        raise Unsupported(f"{kinds} is not ported yet")
+        raise Unsupported(f"{' and '.join(dict.fromkeys(cell.kind for cell in spec.cells))} is not ported yet")
     found = tuple(layers[name] for name in names)
-    inside = call.wrapper is not None or spec.node.class_name == TIME_DISTRIBUTED
-    if call.wrapper is not None and spec.node.class_name == TIME_DISTRIBUTED:
-        raise Unsupported("a TimeDistributed inside another is not ported")
-    if inside and (spec.time_major or len(spec.names) > 1):
-        raise Unsupported("time_major=True, and stacks of cells in two directions, are not ported in a TimeDistributed")
-    given = {name: values for name, values in call.given.items() if name not in (*_STATES, *MASK_ARGUMENTS)}
-    if given or call.stated:
-        raise Unsupported(f"it is called with {', '.join([*given, *call.stated])}")
-    states = _states(call)
-    if found[0].masked_by and (spec.time_major or (spec.stacked and any(layer.go_backwards for layer in found))):
-        how = "with time_major=True" if spec.time_major else "in a stack of cells that reads backwards"
-        raise Unsupported(f"a mask {how} is not ported")
-    if spec.stacked and (states or found[0].return_state) and _turns_states_around(version):
-        raise Unsupported("states of a stack of cells, which Keras before 2.3 has from the top down, are not ported")
-    if spec.time_major and found[0].stateful:
-        raise Unsupported("states that live on with time_major=True are not ported")
-    if not call.reads:
-        raise Unsupported("it is called on nothing")
-    if states and len(states) != (expected := sum(map(state_count, found))):
-        raise Unsupported(f"it is called with {len(states)} states, expected {expected}")
-    unknown = [
-        f"its activation {activation.name:.60} is not known"
-        for layer in found
-        for cell in layer.cells.values()
-        for activation in cell.activations().values()
-        if not computable(activation)
-    ]
-    if unknown:
-        raise Unsupported(unknown[0])
+    if reasons := [*_stands_wrongly(spec, call, found[0]), *_is_given_wrongly(spec, call, found, version)]:
+        raise Unsupported("; ".join(reasons))
     return found
+
+
+def _stands_wrongly(spec: RecurrentSpec, call: WiredCall, first: Recurrent) -> Iterator[str]:
+    """Yield why a recurrent layer is not ported where it stands: in a TimeDistributed, behind a mask."""
+    distributed = spec.node.class_name == TIME_DISTRIBUTED
+    if call.wrapper is not None and distributed:
+        yield "a TimeDistributed inside another is not ported"
+    if (call.wrapper is not None or distributed) and (spec.time_major or len(spec.names) > 1):
+        yield "time_major=True, or a stack of cells in each direction, is not ported in a TimeDistributed"
+    if first.masked_by and spec.time_major:
+        yield "a mask with time_major=True is not ported"
+    if first.masked_by and spec.stacked and (first.go_backwards or len(spec.names) > 1):
+        yield "a mask of a stack of cells that reads backwards is not ported"
+    if first.stateful and spec.time_major:
+        yield "states that live on with time_major=True are not ported"
+
+
+def _is_given_wrongly(
+    spec: RecurrentSpec, call: WiredCall, found: tuple[Recurrent, ...], version: str
+) -> Iterator[str]:
+    """Yield why a recurrent layer is not ported with what it is called with, and returns, and computes."""
+    given = [name for name in call.given if name not in (*_STATES, *MASK_ARGUMENTS)]
+    if given or call.stated:
+        yield f"it is called with {', '.join([*given, *call.stated])}"
+    if not call.reads:
+        yield "it is called on nothing"
+    states, expected = _states(call), sum(map(state_count, found))
+    if states and len(states) != expected:
+        yield f"it is called with {len(states)} states, expected {expected}"
+    if spec.stacked and (states or found[0].return_state) and _turns_states_around(version):
+        yield "states of a stack of cells, which Keras before 2.3 has from the top down, are not ported"
+    cells = [cell for layer in found for cell in layer.cells.values()]
+    for activation in [each for cell in cells for each in cell.activations().values() if not computable(each)][:1]:
+        yield f"its activation {activation.name:.60} is not known"
 
 
 def _turns_states_around(version: str) -> bool:
