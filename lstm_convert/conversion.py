@@ -301,9 +301,10 @@ def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> t
         temporary = stack.enter_context(replacing(path, extension, entry.beside))
         entry.opener.write(temporary, contents)
         with entry.opener.opened(temporary) as contents:
-            result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
             if model.network is not None and hasattr(entry.adapter, "reread"):
-                result = replace(result, network=entry.adapter.reread(contents, model.network))
+                result = entry.adapter.reread(contents, model)
+            else:
+                result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
         return result, _proven(model, result, options)
 
 
