@@ -169,6 +169,10 @@ CHAINS: dict[str, Network] = {
     "bilinear": chain(IMAGE, upsampling(2, 3, interpolation="bilinear"), layer("flatten", channels="last")),
     "flip": chain(series(), layer("flip", axis=1), lstm(), layer("flip", axis=-1, name="features")),
     "rescaling": chain(series(), layer("rescaling", scale=0.25, offset=-1.0), lstm()),
+    "time first": chain(
+        series(), layer("transpose", order=(1, 0, 2)), lstm(), layer("transpose", order=(1, 0, 2), name="back")
+    ),
+    "all axes turned": chain(IMAGE, layer("transpose", order=(1, 2, 0, 3)), layer("flatten", channels="last")),
     "permute": chain(Input("image", (6, 5, 4)), layer("permute", order=(3, 1, 2))),
     "permute what is permuted": chain(series(3, 7), conv(3, 4), layer("permute", order=(2, 1)), lstm(5, 4)),
     "reshape": chain(Input("row", (12,)), layer("reshape", shape=(-1, 3)), lstm()),

@@ -17,7 +17,7 @@ import lstm_convert
 from lstm_convert import Model, Recurrent, diagnose, verify
 from lstm_convert.containers import Contents, Stored, safetensors, source_pair
 from lstm_convert.errors import InvalidFile, Unsupported
-from lstm_convert.frameworks.keras.running import strange_classes
+from lstm_convert.frameworks.keras.opening import strange_classes
 from lstm_convert.verification import Verification
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

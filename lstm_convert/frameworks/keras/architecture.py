@@ -19,7 +19,8 @@ from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.inbound import calls_of, mentions_mask
 
 RECURRENT_CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
+FORWARD, BACKWARD = "forward_layer", "backward_layer"  # as a Bidirectional calls its directions
+WRAPPED_ATTRIBUTES = ("layer", BACKWARD)
 # Keras 1's, which as the first layer of a Sequential holds the models that it joins.
 MERGE = "Merge"
 CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
@@ -128,6 +129,35 @@ class RecurrentSpec:
     cells: tuple[CellSpec, ...]
     bidirectional: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether it stacks cells, in a direction or in each of two."""
+        return len(self.cells) > 1 + self.bidirectional
+
+    @property
+    def time_major(self) -> bool:
+        """Whether its sequences have time before the batch."""
+        configs = [
+            self.node.config,
+            *(cell.config for cell in self.cells),
+            *(child.config for child in self.node.children),
+        ]
+        return any(config.get("time_major") for config in configs)
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the layers it is: one, or one a cell of a stack from the bottom up, each direction by itself."""
+        path = self.node.path
+        if not self.stacked:
+            return ((path,),)
+        if not self.bidirectional:
+            return (tuple(f"{path}.{number}" for number in range(len(self.cells))),)
+        backward = sum(BACKWARD in cell.place for cell in self.cells)
+        return (
+            tuple(f"{path}.forward.{number}" for number in range(len(self.cells) - backward)),
+            tuple(f"{path}.backward.{number}" for number in range(backward)),
+        )
 
 
 def parse(document: Any) -> Node:
@@ -289,7 +319,7 @@ def _bidirectional(node: Node) -> RecurrentSpec | None:
     forward, backward = (layers[0], layers[-1]) if layers else (None, None)
     if forward is None or backward is None:
         return None
-    cells = _inside("forward_layer", forward) + _inside("backward_layer", backward)
+    cells = _inside(FORWARD, forward) + _inside(BACKWARD, backward)
     return RecurrentSpec(
         node, cells, bidirectional=True, options={**forward.options, "merge": node.config.get("merge_mode", "concat")}
     )

@@ -202,8 +202,8 @@ def _by_name(contents: Contents, group: str, weights: list[Weight]) -> Iterator[
         scopes.setdefault(_below(group, inner), []).append((kind, cell))
     for path, found in scopes.items():
         kinds, cells = zip(*found, strict=True)
-        first, last = (next(iter(cell.keys.values())).count("backward_") for cell in (cells[0], cells[-1]))
-        yield LocatedLayer(unstated(path, kinds, bidirectional=last > first), cells)
+        depths = [next(iter(cell.keys.values())).count("backward_") for cell in cells]
+        yield LocatedLayer(unstated(path, kinds, [depth > depths[0] for depth in depths]), cells)
 
 
 def _below(group: str, scope: str) -> str:

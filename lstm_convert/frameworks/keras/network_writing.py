@@ -12,8 +12,9 @@ from lstm_convert.frameworks import WriteOptions, refuse_same, renamed_paths
 from lstm_convert.frameworks.keras import keepsake, writing
 from lstm_convert.frameworks.keras.network_activations import slope_factor
 from lstm_convert.frameworks.keras.network_building import Written, built
+from lstm_convert.frameworks.keras.network_form import Form
 from lstm_convert.frameworks.keras.network_graph import graph_document
-from lstm_convert.frameworks.keras.network_layers import Form, needs_no_wrapper
+from lstm_convert.frameworks.keras.network_layers import needs_no_wrapper
 from lstm_convert.frameworks.keras.network_parts import reasons
 from lstm_convert.frameworks.keras.storing import contents_of
 
@@ -122,6 +123,8 @@ def _notes(network: Network, written: Written) -> Iterator[str]:
             continue
         if written.names[name] != name:
             yield f"{name}: is called {written.names[name]}; Keras takes no such name, or another layer has it"
+        if name in written.apart:
+            yield f"{name}: has layers before and after it, with which all backends of Keras compute the same"
         yield from _what_was_done(layer)
 
 

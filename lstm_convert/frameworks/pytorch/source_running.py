@@ -59,17 +59,7 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
 
 
 def network_engine(model: Model, path: Path | None, contents: Contents | None) -> NetworkEngine:  # noqa: ARG001 (as every adapter's)
-    """Return a written-out network in PyTorch.
-
-    Args:
-        model: the model as it was read.
-        path: the source code or its weights, or None.
-        contents: that file, opened.
-
-    Raises:
-        MissingFramework: PyTorch or safetensors is not installed.
-        Unsupported: the source code is not what this version writes, or the weights do not fit it.
-    """
+    """Return a written-out network in PyTorch; what it takes and raises is what `runner` does."""
     _, whole, _, torch = _opened(path, contents)
     dtype = next((parameter.dtype for parameter in whole.parameters()), torch.float32)
 
