@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import Node
 from lstm_convert.frameworks.keras.inbound import references
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec, recurrent_layers
 
 # These end a mask: what they return has other steps than their input, or none. A recurrent layer that returns its last
 # step ends it too. Source: keras 3.15.1, compute_mask of the layers named.

@@ -7,12 +7,13 @@ from lstm_convert.activations import computable
 from lstm_convert.canonical import Layer, Network, Recurrent
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
-from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import Node
 from lstm_convert.frameworks.keras.layers import Source, version_numbers
 from lstm_convert.frameworks.keras.neighbour import Neighbour
 from lstm_convert.frameworks.keras.neighbour_arrays import NeighbourArrays, arrays_of
 from lstm_convert.frameworks.keras.neighbours import neighbour
 from lstm_convert.frameworks.keras.network_calls import Calls, state_count
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec, recurrent_layers
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.frameworks.keras.wiring import TIME_DISTRIBUTED, Value, WiredCall, Wiring
 from lstm_convert.frameworks.keras.written_apart import together

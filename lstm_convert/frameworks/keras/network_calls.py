@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lstm_convert.canonical import Call, Feed, Layer, Recurrent
 from lstm_convert.canonical.network import RECURRENT
-from lstm_convert.frameworks.keras.architecture import RecurrentSpec
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec
 from lstm_convert.frameworks.keras.wiring import Value, Wiring
 
 _EXCHANGED = {"order": (1, 0, 2)}  # time and batch
