@@ -213,22 +213,24 @@ def test_scaled_layers_and_left_out_wrappers_are_named() -> None:
 
 def test_a_layer_of_any_kind_is_renamed(tmp_path: Path) -> None:
     network = chain([7, 3], lstm("inner.rnn", 3, 5), dense("inner.head", 2, 5))
-    path = saved(network, tmp_path / "a.keras", rename={"inner": "outer", "inner.head": "top"})
+    model, path = Model(network.recurrent, network=network), tmp_path / "a.keras"
+    lstm_convert.save(model, path, rename={"inner": "outer", "inner.head": "top"})
     names = [each.name for each in keras.models.load_model(path).layers]
     assert names == ["x", "outer_rnn", "outer_head"]
     with pytest.raises(Unsupported, match="no layer has the path"):
-        saved(network, path, rename={"nothing": "something"})
+        lstm_convert.save(model, path, rename={"nothing": "something"})
 
 
 def test_two_layers_do_not_get_one_name(tmp_path: Path) -> None:
     network = chain([3], dense("a", 5, 3), dense("b", 2, 5))
     with pytest.raises(Unsupported, match="one name"):
-        saved(network, tmp_path / "a.keras", rename={"a": "b"})
+        lstm_convert.save(Model((), network=network), tmp_path / "a.keras", rename={"a": "b"})
 
 
 def test_the_recurrent_layers_are_written_alone_where_that_is_asked_for(tmp_path: Path) -> None:
-    path = saved(NETWORKS["lstm"], tmp_path / "a.keras", lstm_only=True)
-    classes = [type(each).__name__ for each in keras.models.load_model(path).layers]
+    network = NETWORKS["lstm"]
+    lstm_convert.save(Model(network.recurrent, network=network), tmp_path / "a.keras", lstm_only=True)
+    classes = [type(each).__name__ for each in keras.models.load_model(tmp_path / "a.keras").layers]
     assert sorted(classes) == ["InputLayer", "InputLayer", "LSTM", "LSTM"]  # each by itself, as these say no more
 
 

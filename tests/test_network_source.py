@@ -19,6 +19,7 @@ from test_export import flat
 from test_export_text import imports_of
 from torch import nn
 
+import lstm_convert
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import GRU, LSTM, Activation, Call, Feed, Input, Layer, Model, Network, Provenance
 from lstm_convert.containers import Contents, source_pair
@@ -604,12 +605,14 @@ def test_a_state_dict_is_that_of_the_written_module() -> None:
             assert_same_array(np.asarray(contents.arrays[key].read()), array)
 
 
-def test_only_the_recurrent_layers_are_written_where_that_is_asked_for() -> None:
+@pytest.mark.parametrize("ending", [".py", ".pt"])
+def test_only_the_recurrent_layers_are_written_where_that_is_asked_for(ending: str, tmp_path: Path) -> None:
     net = NETWORKS["batch norm"]
-    model = Model(net.recurrent, network=net)
-    for writer in (adapter, writing):
-        contents = writer.write(model, WriteOptions(".py", lstm_only=True))
-        assert {key.partition(".")[0] for key in contents.arrays} == {"lstm"}
+    lstm_convert.save(Model(net.recurrent, network=net), tmp_path / f"a{ending}", lstm_only=True)
+    found = lstm_convert.load(tmp_path / f"a{ending}")
+    assert found.network is None or found.network.is_stack
+    assert [layer.name for layer in found.layers] == ["lstm"]
+    assert not found.left_out
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.keras import extended, legacy, saved_state
-from lstm_convert.frameworks.keras.architecture import EXTENDED, CellSpec, Node, activation_name, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import Node, activation_name
 from lstm_convert.frameworks.keras.graph import Graph
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, array_of
+from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED, CellSpec, recurrent_layers
 from lstm_convert.layout import Layout
 from lstm_convert.packing import unpack
 from lstm_convert.table import KERAS_3, KERAS_CUDNN, KERAS_EXTENDED, counterpart

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import MERGE, Node, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import MERGE, Node
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
+from lstm_convert.frameworks.keras.recurrent_specs import recurrent_layers
 from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_1_GRU, KERAS_2, KERAS_EXTENDED
 
 _KERAS_1_NAMES = tuple(KERAS_1.names())

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.containers import Stored
-from lstm_convert.frameworks.keras.architecture import BACKWARD, CellSpec, Node, RecurrentSpec
+from lstm_convert.frameworks.keras.architecture import BACKWARD, Node
+from lstm_convert.frameworks.keras.recurrent_specs import CellSpec, RecurrentSpec
 from lstm_convert.layout import Layout
 
 # Units of the gates side by side, by the kind of recurrent layer: its kernel has this many columns a unit.

@@ -7,12 +7,13 @@ from lstm_convert.activations import computable
 from lstm_convert.canonical import Layer, Network, Recurrent
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
-from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import Node
 from lstm_convert.frameworks.keras.layers import Source, version_numbers
 from lstm_convert.frameworks.keras.neighbour import Neighbour
 from lstm_convert.frameworks.keras.neighbour_arrays import NeighbourArrays, arrays_of
 from lstm_convert.frameworks.keras.neighbours import neighbour
 from lstm_convert.frameworks.keras.network_calls import Calls, state_count
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec, recurrent_layers
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.frameworks.keras.wiring import TIME_DISTRIBUTED, Value, WiredCall, Wiring
 from lstm_convert.frameworks.keras.written_apart import together
@@ -173,33 +174,35 @@ def _network(
     inputs = shapes.inputs_of(root, wiring)
     specs = {id(spec.node): spec for spec in recurrent_layers(root)}
     made = Calls(wiring)
-    number = {id(node): place for place, node in enumerate(root.walk())}
-    order: dict[str, int] = {}
-    wrappers: dict[str, str] = {}
     for step, call in enumerate(wiring.calls, start=len(inputs)):
         if step in hidden:
             made.skip()
             continue
-        wrapper = call.node if call.node.class_name == TIME_DISTRIBUTED else call.wrapper
+        each_step = _wrapper(call) is not None
         if stack := recurrent.get(id(call.node)):
             handed = [value for name in MASK_ARGUMENTS for value in call.given.get(name, ()) if value[0] not in hidden]
             mask = made.feed(handed[0]) if handed else None
             states, spec = [made.feed(value) for value in _states(call)], specs[id(call.node)]
-            made.add_recurrent(stack, spec, call.reads[0], states, mask, each_step=wrapper is not None)
+            made.add_recurrent(stack, spec, call.reads[0], states, mask, each_step=each_step)
         else:
-            parts = _parts(call, neighbours[id(call.node)], found, each_step=wrapper is not None)
+            parts = _parts(call, neighbours[id(call.node)], found, each_step=each_step)
             made.add(parts, [made.feed(value) for value in call.reads])
-        own = [name for name in made.layers if name not in order]
-        order |= dict.fromkeys(own, number[id(call.node)])
-        wrappers |= dict.fromkeys(own, wrapper.path) if wrapper is not None else {}
     outputs = tuple(map(made.feed, wiring.outputs))
     if made.problems:
         raise Unsupported("outputs are read that are not ported", tuple(dict.fromkeys(made.problems)))
-    in_order = dict(sorted(made.layers.items(), key=lambda item: order.get(item[0], len(number))))
+    caller = {name: wiring.calls[step - len(inputs)] for name, step in made.first_steps.items()}
+    number = {id(node): place for place, node in enumerate(root.walk())}
+    in_order = dict(sorted(made.layers.items(), key=lambda item: number[id(caller[item[0]].node)]))
     network = Network(inputs, in_order, tuple(made.calls), outputs, age.joins or "all")
     if problems := list(written_masks.differing(network, wiring, made.steps, hidden)):
         raise Unsupported("masks are handed to layers that are not their own", problems)
+    wrappers = {name: wrapper.path for name, call in caller.items() if (wrapper := _wrapper(call))}
     return masking.settled(network, wrappers, age)
+
+
+def _wrapper(call: WiredCall) -> Node | None:
+    """Return the TimeDistributed that a layer is, or stands in."""
+    return call.node if call.node.class_name == TIME_DISTRIBUTED else call.wrapper
 
 
 def _parts(call: WiredCall, what: Neighbour, found: NeighbourArrays, *, each_step: bool) -> list[Layer]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lstm_convert.canonical import Call, Feed, Layer, Recurrent
 from lstm_convert.canonical.network import RECURRENT
-from lstm_convert.frameworks.keras.architecture import RecurrentSpec
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec
 from lstm_convert.frameworks.keras.wiring import Value, Wiring
 
 _EXCHANGED = {"order": (1, 0, 2)}  # time and batch
@@ -28,6 +28,7 @@ class Calls:
         first = len(wiring.inputs)
         self.layers: dict[str, Layer] = {}
         self.calls: list[Call] = []
+        self.first_steps: dict[str, int] = {}  # the step of the wiring in which each layer is first called
         self.steps = list(range(first))  # the step of the network that makes what a step of the wiring does
         self.problems: list[str] = []
         self._wiring = wiring
@@ -37,8 +38,9 @@ class Calls:
     def feed(self, value: Value) -> Feed:
         """Return what is an output of a call of the architecture; one that is not ported is a problem."""
         if value not in self._feeds and value in self._batch_first:
-            name = f"{self._path(value)}.time_first{value[1] or ''}"
-            self._feeds[value] = self._called(Layer(name, "transpose", _EXCHANGED), [self._batch_first[value]])
+            turned = Layer(f"{self._path(value)}.time_first{value[1] or ''}", "transpose", _EXCHANGED)
+            self._feeds[value] = self._called(turned, [self._batch_first[value]])
+            self.first_steps[turned.name] = value[0]
         if value not in self._feeds:
             self.problems.append(f"{self._path(value)}: its output {value[1]} is read, which is not ported")
         return self._feeds.get(value, Feed(0))
@@ -113,6 +115,7 @@ class Calls:
     ) -> Feed:
         """Add one call, and return its first output."""
         self.layers.setdefault(layer.name, layer)
+        self.first_steps.setdefault(layer.name, len(self.steps))
         self.calls.append(Call(layer.name, tuple(reads), tuple(states), mask))
         return Feed(len(self._wiring.inputs) + len(self.calls) - 1)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents
 from lstm_convert.frameworks.keras import extended
-from lstm_convert.frameworks.keras.architecture import EXTENDED
+from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED
 from lstm_convert.frameworks.running import Array
 
 _LAYERS = {

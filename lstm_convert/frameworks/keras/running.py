@@ -12,7 +12,6 @@ from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.keras import extended
-from lstm_convert.frameworks.keras.architecture import CELL_CLASSES
 from lstm_convert.frameworks.keras.network_running import network_engine
 from lstm_convert.frameworks.keras.opening import (
     Opened,
@@ -25,6 +24,7 @@ from lstm_convert.frameworks.keras.opening import (
     name_of,
     tensor_of,
 )
+from lstm_convert.frameworks.keras.recurrent_specs import CELL_CLASSES
 from lstm_convert.frameworks.keras.writing import refusals
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 from lstm_convert.layout import Layout

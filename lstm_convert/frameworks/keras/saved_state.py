@@ -12,16 +12,9 @@ from collections.abc import Iterator
 from lstm_convert.containers import Contents
 from lstm_convert.errors import LayoutMismatch
 from lstm_convert.frameworks.keras import extended
-from lstm_convert.frameworks.keras.architecture import (
-    BACKWARD,
-    EXTENDED,
-    FORWARD,
-    CellSpec,
-    Node,
-    recurrent_layers,
-    snake_case,
-)
+from lstm_convert.frameworks.keras.architecture import BACKWARD, FORWARD, Node, snake_case
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
+from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED, CellSpec, recurrent_layers
 from lstm_convert.table import KERAS_2
 
 # tf.keras 2.12 to 2.14 kept layers under the second name, 2.12 and 2.13 with gaps in their numbers.

@@ -80,7 +80,8 @@ class _Steps:
                 return []
             found.append((value[0], call))
             value = call.reads[0]
-        return found
+        wrapped = {call.wrapper is not None for _, call in found if not call.node.is_operation}
+        return found if len(wrapped) == 1 else []
 
     def kind(self, call: WiredCall) -> str:
         """Return the kind of a layer; of an operation that is no layer of a network by itself, its class."""
@@ -137,12 +138,14 @@ _AVERAGED = ("cropping", "pool", "zero_padding")
 
 def _normalized(steps: _Steps, call: WiredCall) -> _Found | None:
     """Return the layer normalisation that stands between two Permutes, of which this is the last, or None."""
-    last = steps.what(call)
-    if last is None or last.kind != "permute" or len(call.reads) != 1:
+    last = steps.what(call) if call.node.class_name == "Permute" and len(call.reads) == 1 else None
+    if last is None:
         return None
     below = steps.below(call.reads[0], "layer_norm", "permute")
     norm, first = (steps.what(each) for _, each in below) if below else (None, None)
     if norm is None or first is None or not steps.called_once(below[0][1]):
+        return None
+    if (below[0][1].wrapper is None) != (call.wrapper is None):
         return None
     order, rank = first.options["order"], len(first.options["order"]) + 1
     if tuple(order[axis - 1] for axis in last.options["order"]) != tuple(range(1, rank)):

@@ -103,12 +103,12 @@ def write(model: Model, options: WriteOptions) -> Contents:
 
     Args:
         model: the layers; where it has a network, under the names that they are to have.
-        options: `lstm_only`; `rename`, for layers alone.
+        options: `rename`, for layers alone.
 
     Raises:
         Unsupported: the layers wait for one another in a circle, or torch lacks what a network needs.
     """
-    if model.network is not None and not options.lstm_only:
+    if model.network is not None:
         return _whole(model, model.network)
     model = replace(model, layers=renamed(model.layers, options.rename))
     described = [_described(layer, places) for layer, places in zip(model.layers, keys(model), strict=True)]
@@ -136,10 +136,10 @@ def _written(model: Model, arrays: Mapping[str, Stored], said: Mapping[str, Any]
     return Contents(arrays, {"": {"source": text_of(model), "format": "pt", DOCUMENT: json.dumps(said)}})
 
 
-def usage(model: Model, options: WriteOptions) -> list[str]:
+def usage(model: Model, options: WriteOptions) -> list[str]:  # noqa: ARG001 (as every writer's functions)
     """Return how to use what was written."""
     lines = ["import load from this file: model = load() has the weights, in eval mode"]
-    if model.network is not None and not options.lstm_only:
+    if model.network is not None:
         return [*lines, f"{NetworkPlan(model.network).usage}, batch first"]
     if len(model.layers) == 1:
         last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"
