@@ -28,8 +28,8 @@ def parsed(text: Any, what: str) -> Any:
         raise InvalidFile(f"{what} is larger than {LARGEST} bytes, too large for what it is", next_step=NEXT_STEP)
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _without_duplicates(pairs, what))
-        if "\\u" in text if isinstance(text, str) else b"\\u" in text:
-            refuse_half_characters(json.dumps(value, ensure_ascii=False), what)
+        escaped = "\\u" in text if isinstance(text, str) else b"\\u" in text
+        refuse_half_characters(json.dumps(value, ensure_ascii=False) if escaped else "", what)
     except RecursionError as error:
         raise InvalidFile(f"{what} is no JSON that is read: it is nested too deeply", next_step=NEXT_STEP) from error
     except InvalidFile:

@@ -412,7 +412,7 @@ def directory_entry(path: Path, name: bytes) -> int:
     ("field", "value", "message"),
     [
         (24, 2**31, "stored as it is, yet has two sizes"),  # the size
-        (42, 0, "reaches into"),  # where the member begins: at the other's place
+        (42, 0, "differ"),  # where the member begins: at the other's place
         (42, 2**31, "zip archive is damaged"),  # behind the end
         (10, 8, "the directory and the header of a/data/0 differ"),  # the compression
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from analyzing import cell_of, model_of, shut
 from commands import GRU, WEATHER, Command, saved
+from helpers import FIXTURES
 
 import lstm_convert
 from lstm_convert.analysis.stacks import Stack
