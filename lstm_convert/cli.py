@@ -92,7 +92,7 @@ def info(
 )
 @click.option("--lstm-only", is_flag=True, help="Write the recurrent layers alone, not the whole model.")
 @click.option("--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again.")
-@click.option("--force", is_flag=True, help="Replace the target if it exists.")
+@click.option("--force", is_flag=True, help="Replace the target if it exists, and remove its old proof.")
 @options.json_option
 def convert(  # noqa: PLR0913 (an option of a command is a parameter of its function)
     source: Path,
@@ -115,10 +115,6 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import convert as run  # noqa: PLC0415
 
-    if proof:
-        from lstm_convert import proofs  # noqa: PLC0415 (few conversions need it)
-
-        proofs.check_free(proofs.beside(target), force=force)
     done = run(
         source,
         target,
@@ -131,10 +127,9 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
         dtype=dtype,
         custom_layer=custom_layer,
         lstm_only=lstm_only,
+        proof=proof,
         force=force,
     )
-    if proof:
-        proofs.write(done.source, proofs.beside(target), dtype=dtype, force=force)
     if as_json:
         terminal.print_json(answers.conversion_facts(source, done))
     else:

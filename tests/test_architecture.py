@@ -42,10 +42,15 @@ MAY_IMPORT = {
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
+        "canonical", "errors", "formats", "frameworks", "placing", "portion", "proof", "sources", "writing",
         "yaml_text",
     ],
     "placing": ["errors"],
+    "sources": ["errors", "formats"],
+    "writing": [
+        "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof", "proofs",
+        "sources",
+    ],
     "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],
     "sequences": ["canonical", "errors"],
@@ -66,7 +71,7 @@ MAY_IMPORT = {
     "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
     "reading": [
         "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
-        "sequences", PACKAGE,
+        "sequences", "sources", "writing", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "table"],
@@ -80,7 +85,7 @@ MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
-    "proof", "reference",
+    "proof", "reference", "sources", "writing",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

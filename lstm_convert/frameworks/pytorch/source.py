@@ -18,6 +18,7 @@ from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
 from lstm_convert.export import (
     arrays_of,
     keys,
+    mark_of,
     network_keys,
     network_reasons,
     network_source,
@@ -30,6 +31,8 @@ from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_
 from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
 DOCUMENT = "lstm_convert_source"
+_TEXT = "source"
+_MARK = "mark"
 VERSION = 2
 _READ = (1, VERSION)  # the first knew no networks
 
@@ -51,10 +54,17 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         options: none but `keepsakes` concerns these files.
 
     Raises:
-        InvalidFile: the document is damaged or of a later version.
+        InvalidFile: the document is damaged or of a later version, or source code and weights do not go together.
         LayoutMismatch: arrays are missing or mis-shaped.
     """
     refuse_options(options, "the weights of source code, which say their activations themselves")
+    text, mark = contents.document(_TEXT), contents.document(_MARK)
+    if text is not None and mark is not None and mark_of(text) not in (None, mark):
+        raise InvalidFile(
+            "its source code and its weights were not written together",
+            [f"expected weights with the mark {mark_of(text)}, found {mark:.20}"],
+            "Convert again; the .safetensors file is a whole model by itself and can be the source.",
+        )
     said = document.parsed(contents.document(DOCUMENT))
     if said.get("version") not in _READ:
         raise InvalidFile(
@@ -119,7 +129,7 @@ def write(model: Model, options: WriteOptions) -> Contents:
     described = [_described(layer, places) for layer, places in zip(model.layers, keys(model), strict=True)]
     said = {"version": VERSION, "layers": described, **document.of_model(model)}
     arrays = {key: Stored.of(array) for key, array in state(model).items()}
-    return Contents(arrays, {"": {"source": source(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+    return _pair(source(model), said, arrays)
 
 
 def _whole(model: Model, network: Network) -> Contents:
@@ -132,7 +142,12 @@ def _whole(model: Model, network: Network) -> Contents:
         **document.of_model(model),
     }
     arrays = {key: Stored.of(array) for key, array in network_state(network).items()}
-    return Contents(arrays, {"": {"source": network_source(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+    return _pair(network_source(model), said, arrays)
+
+
+def _pair(text: str, said: Mapping[str, Any], arrays: Mapping[str, Stored]) -> Contents:
+    """Return source code and its weights, both of which carry the code's mark."""
+    return Contents(arrays, {"": {_TEXT: text, "format": "pt", _MARK: mark_of(text), DOCUMENT: json.dumps(said)}})
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
