@@ -32,7 +32,8 @@ def portion(model: Model, adapter: ModuleType, options: WriteOptions) -> tuple[M
         )
     if model.network is None or model.network.is_stack:
         return layers_alone, options
-    if hasattr(adapter, "reread") and not any(layer.arrays for layer in model.network.layers.values()):
+    recurrent_alone = not any(layer.arrays for layer in model.network.layers.values())
+    if hasattr(adapter, "reread") and recurrent_alone and not refusals(layers_alone, adapter, options):
         return layers_alone, options  # the file does not say who reads whom, and no other layer has anything in it
     return renamed_network(model, model.network, options.rename), replace(options, rename={})
 
@@ -45,5 +46,6 @@ def refusals(model: Model, adapter: ModuleType, options: WriteOptions) -> list[s
         adapter: who writes.
         options: how.
     """
-    reasons = [reason for layer in model.layers for reason in adapter.refusals(layer, options)]
-    return reasons + (list(adapter.network_refusals(model.network, options)) if model.network else [])
+    if model.network is not None:
+        return list(adapter.network_refusals(model.network, options))
+    return [reason for layer in model.layers for reason in adapter.refusals(layer, options)]

@@ -115,9 +115,10 @@ def write_proof(model: Model, dtype: str | None, path: Path) -> None:
 def _reread(path: Path, entry: Format, model: Model) -> Model:
     """Return a model as it is read back."""
     with entry.opener.opened(path) as contents:
-        result: Model = entry.adapter.read(contents, ReadOptions(keepsakes=False))
         if model.network is not None and hasattr(entry.adapter, "reread"):
-            result = replace(result, network=entry.adapter.reread(contents, model.network))
+            result: Model = entry.adapter.reread(contents, model)
+        else:
+            result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
         return result
 
 

@@ -281,11 +281,22 @@ def test_a_seed_below_zero_is_no_seed(command: Command) -> None:
 
 
 def test_allow_takes_over_what_the_target_cannot_compute(command: Command) -> None:
-    assert command("convert", HARD, "out.pt").code == 2
+    assert command("convert", HARD, "out.pt", "--lstm-only").code == 2
     assert not Path("out.pt").exists()
-    assert command("convert", HARD, "out.pt", "--allow", "hard_sigmoid").code == 0
+    assert command("convert", HARD, "out.pt", "--lstm-only", "--allow", "hard_sigmoid").code == 0
     kernel = torch.load("out.pt", weights_only=True)["lstm_1.weight_ih_l0"]
     np.testing.assert_array_equal(kernel[:16], lstm_convert.load(HARD)["lstm_1"].forward.W.i)
+
+
+def test_no_module_of_pytorchs_own_loads_what_it_would_compute_otherwise(command: Command) -> None:
+    answer = command("convert", HARD, "out.pt")
+    assert "lstm_1: no module of PyTorch's own computes or loads it; model.py has the class that does\n" in answer.out
+    state = torch.load("out.pt", weights_only=True)
+    kernel = state["lstm_1.weight_x"]
+    np.testing.assert_array_equal(kernel[:16], lstm_convert.load(HARD)["lstm_1"].forward.W.i)
+    own = {key.removeprefix("lstm_1."): tensor for key, tensor in state.items() if key.startswith("lstm_1.")}
+    loaded = torch.nn.LSTM(4, 16).load_state_dict(own, strict=False)
+    assert set(loaded.unexpected_keys) == set(own)
 
 
 def test_force_replaces_the_target(command: Command) -> None:

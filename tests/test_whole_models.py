@@ -158,20 +158,14 @@ def test_a_model_that_is_not_ported_is_refused_by_the_names_of_its_layers(path: 
     assert not (tmp_path / "model.py").exists()
 
 
-STATE_DICTS = [path for path in PORTED if case_of(path) in ("text", "shared", "conv2d_lstm", "norms")]
-
-
-@pytest.mark.parametrize("path", params(STATE_DICTS))
+@pytest.mark.parametrize("path", params(PORTED))
 def test_a_state_dict_is_that_of_the_written_out_module(path: Path, tmp_path: Path) -> None:
     lstm_convert.convert(path, tmp_path / "model.py", config=config_of(path))
-    taken = {"hard_sigmoid", "mask", "merge", "go_backwards", "relu"}
-    lstm_convert.convert(path, tmp_path / "model.pt", config=config_of(path), allow=taken)
+    lstm_convert.convert(path, tmp_path / "model.pt", config=config_of(path))
     whole = runpy.run_path(str(tmp_path / "model.py"))["load"]().state_dict()
     state = torch.load(tmp_path / "model.pt", weights_only=True)
-    # Of what nn.LSTM does not compute the two directions are modules of their own, and the user's own code is another.
-    kept = {key: tensor for key, tensor in whole.items() if "forward_lstm" not in key and "backward_lstm" not in key}
-    assert len(kept) >= 4
-    for key, tensor in kept.items():
+    assert list(state) == list(whole)
+    for key, tensor in whole.items():
         torch.testing.assert_close(state[key], tensor, rtol=0, atol=0)
 
 

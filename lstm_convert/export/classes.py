@@ -7,7 +7,7 @@ from lstm_convert.activations import FUNCTIONS
 from lstm_convert.canonical import Activation, Cell, RecurrentCell
 from lstm_convert.export import other_cells
 from lstm_convert.export.expressions import Call
-from lstm_convert.export.plan import Part, has_bias, nonlinearity, torch_has
+from lstm_convert.export.plan import Part, has_bias, nonlinearity
 from lstm_convert.export.templates import chosen, number, template, with_calls, with_h_alone, with_words
 
 # Activations that a function of torch computes exactly, called as it is; linear is no call at all. gelu is by erf.
@@ -57,7 +57,7 @@ class Classes:
 
     def _core(self, part: Part, cell: RecurrentCell) -> Call:
         """Return the call that makes the module of one direction: PyTorch's where that computes it, else a loop."""
-        if torch_has(cell) and not part.masked:
+        if part.torch_has(cell):
             return Call(f"nn.{part.kind}", [*_sizes(cell), "batch_first=True"])
         if not isinstance(cell, Cell):
             return self._other_core(part, cell)

@@ -42,8 +42,9 @@ class Core(nn.Module):
 
     EQUATIONS
 
-    Weights are named and stacked as nn.LSTM's: rows for i, f, g, o.
-    peephole_l0 holds a row for each of i, f and o.  # if peephole
+    Weights are stacked as nn.LSTM's, rows for i, f, g, o; their names are others,
+    so that no nn.LSTM loads what it would compute otherwise.
+    peephole holds a row for each of i, f and o.  # if peephole
     Of f the rows stay unused.  # if coupled
     """
 
@@ -58,12 +59,12 @@ class Core(nn.Module):
         self.output_size = proj_size  # if projection
         self.output_size = hidden_size  # if not projection
         gates = 4 * hidden_size
-        self.weight_ih_l0 = nn.Parameter(torch.empty(gates, input_size))
-        self.weight_hh_l0 = nn.Parameter(torch.empty(gates, self.output_size))
-        self.bias_ih_l0 = nn.Parameter(torch.empty(gates))  # if bias
-        self.bias_hh_l0 = nn.Parameter(torch.empty(gates))  # if bias
-        self.weight_hr_l0 = nn.Parameter(torch.empty(proj_size, hidden_size))  # if projection
-        self.peephole_l0 = nn.Parameter(torch.empty(3, hidden_size))  # if peephole
+        self.weight_x = nn.Parameter(torch.empty(gates, input_size))
+        self.weight_h = nn.Parameter(torch.empty(gates, self.output_size))
+        self.bias_x = nn.Parameter(torch.empty(gates))  # if bias
+        self.bias_h = nn.Parameter(torch.empty(gates))  # if bias
+        self.projection = nn.Parameter(torch.empty(proj_size, hidden_size))  # if projection
+        self.peephole = nn.Parameter(torch.empty(3, hidden_size))  # if peephole
         bound = hidden_size**-0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
@@ -87,15 +88,15 @@ class Core(nn.Module):
         if mask is None:  # if masked
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)  # if masked
         valid = mask.unsqueeze(-1) > 0  # (batch, time, 1)  # if masked
-        bias = self.bias_ih_l0 + self.bias_hh_l0  # if bias
-        from_x = F.linear(x, self.weight_ih_l0, bias).unbind(1)  # all steps at once  # if bias
-        from_x = F.linear(x, self.weight_ih_l0).unbind(1)  # all steps at once  # if not bias
-        weight_hh = self.weight_hh_l0.t()
-        p_i, p_f, p_o = self.peephole_l0.unbind(0)  # if peephole and not coupled
-        p_i, _, p_o = self.peephole_l0.unbind(0)  # if peephole and coupled
+        bias = self.bias_x + self.bias_h  # if bias
+        from_x = F.linear(x, self.weight_x, bias).unbind(1)  # all steps at once  # if bias
+        from_x = F.linear(x, self.weight_x).unbind(1)  # all steps at once  # if not bias
+        weight_h = self.weight_h.t()
+        p_i, p_f, p_o = self.peephole.unbind(0)  # if peephole and not coupled
+        p_i, _, p_o = self.peephole.unbind(0)  # if peephole and coupled
         outputs: list[Tensor] = []
         for step in range(len(from_x)):
-            z = torch.addmm(from_x[step], h, weight_hh)  # (batch, 4 * hidden_size)
+            z = torch.addmm(from_x[step], h, weight_h)  # (batch, 4 * hidden_size)
             z = z.clamp(-GATE_CLIP, GATE_CLIP)  # if gate_clip and not peephole
             z_i, z_f, z_g, z_o = z.chunk(4, -1)  # if not coupled
             z_i, _, z_g, z_o = z.chunk(4, -1)  # if coupled
@@ -114,7 +115,7 @@ class Core(nn.Module):
             z_o = z_o.clamp(-GATE_CLIP, GATE_CLIP)  # if gate_clip and peephole
             o = gate(z_o)
             h_new = o * activation(c_new)
-            h_new = F.linear(h_new, self.weight_hr_l0)  # if projection
+            h_new = F.linear(h_new, self.projection)  # if projection
             h_new = h_new.clamp(-PROJECTION_CLIP, PROJECTION_CLIP)  # if projection_clip
             # A masked step leaves the states as they are.  # if masked
             counts = valid[:, step]  # if masked

@@ -6,9 +6,8 @@ from types import MappingProxyType
 import numpy as np
 
 from lstm_convert.canonical import Array, Layer, Network
-from lstm_convert.export.neighbours import channel_of
 from lstm_convert.export.network_plan import NetworkPlan
-from lstm_convert.export.state import weights_of
+from lstm_convert.export.state import keys_of_part, weights_of
 
 # For each kind, the arrays by their names in the state dict. All have the layout that torch's own modules have.
 _ARRAYS: Mapping[str, Mapping[str, str]] = MappingProxyType({
@@ -34,10 +33,10 @@ def network_state(network: Network) -> dict[str, Array]:
     for name, layer in network.layers.items():
         attribute = plan.attributes[name]
         if name in plan.parts and layer.recurrent is not None:
-            for cell, places in zip(layer.recurrent.cells.values(), recurrent_keys(plan, name), strict=True):
+            for cell, places in zip(layer.recurrent.cells.values(), keys_of_part(plan.parts[name]), strict=True):
                 found |= {key: np.ascontiguousarray(weights_of(cell)[array]) for array, key in places.items()}
         else:
-            found |= layer_state(layer, attribute)
+            found |= _layer_state(layer, attribute)
     return found
 
 
@@ -46,7 +45,13 @@ def network_paths(network: Network) -> dict[str, str]:
     return NetworkPlan(network).attributes
 
 
-def layer_state(layer: Layer, path: str) -> dict[str, Array]:
+def own_classes(network: Network) -> dict[str, str]:
+    """Return the recurrent layers that are more than one module of PyTorch's: for each name the submodule's path."""
+    plan = NetworkPlan(network)
+    return {part.layer.name: plan.attributes[name] for name, part in plan.parts.items() if not part.torchs}
+
+
+def _layer_state(layer: Layer, path: str) -> dict[str, Array]:
     """Return the part of a state dict that a layer is which is not recurrent.
 
     Args:
@@ -67,27 +72,13 @@ def network_keys(network: Network) -> tuple[dict[str, list[dict[str, str]]], dic
         of each of its arrays.
     """
     plan = NetworkPlan(network)
-    recurrent = {plan.parts[name].layer.name: recurrent_keys(plan, name) for name in plan.parts}
+    recurrent = {plan.parts[name].layer.name: keys_of_part(plan.parts[name]) for name in plan.parts}
     others = {
         name: {array: f"{plan.attributes[name]}.{weight}" for array, weight in keys_of(layer).items()}
         for name, layer in network.layers.items()
         if layer.recurrent is None
     }
     return recurrent, others
-
-
-def recurrent_keys(plan: NetworkPlan, name: str) -> list[dict[str, str]]:
-    """Return for each direction of a recurrent layer the key of each of its arrays.
-
-    Args:
-        plan: the network's.
-        name: the layer's.
-    """
-    layer = plan.parts[name].layer
-    return [
-        {array: f"{path}.{array}_l0{suffix}" for array in weights_of(cell)}
-        for cell, (path, suffix) in zip(layer.cells.values(), plan.parts[name].places, strict=True)
-    ]
 
 
 def keys_of(layer: Layer) -> dict[str, str]:
@@ -104,6 +95,15 @@ def filled(layer: Layer) -> list[str]:
         for weight, array in _ARRAYS.get(layer.kind, {}).items()
         if array not in layer.arrays and (layer.kind, array) in _FILLED
     ]
+
+
+def channel_of(layer: Layer) -> int | None:
+    """Return the axis along which a PReLU's numbers differ, counted with the batch; None where there are several."""
+    alpha = layer.arrays["alpha"]
+    differ = [axis for axis, size in enumerate(alpha.shape, start=1) if size != 1]
+    if len(differ) > 1 or not alpha.ndim:
+        return None
+    return differ[0] if differ else 1
 
 
 def _weights(layer: Layer) -> Iterator[tuple[str, Array]]:

@@ -28,17 +28,18 @@ class GRU(nn.Module):
 
     EQUATIONS
 
-    Weights are named and stacked as nn.GRU's: rows for r, z, n.
+    Weights are stacked as nn.GRU's, rows for r, z, n; their names are others,
+    so that no nn.GRU loads what it would compute otherwise.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         gates = 3 * hidden_size
-        self.weight_ih_l0 = nn.Parameter(torch.empty(gates, input_size))
-        self.weight_hh_l0 = nn.Parameter(torch.empty(gates, hidden_size))
-        self.bias_ih_l0 = nn.Parameter(torch.empty(gates))  # if bias
-        self.bias_hh_l0 = nn.Parameter(torch.empty(gates))  # if bias
+        self.weight_x = nn.Parameter(torch.empty(gates, input_size))
+        self.weight_h = nn.Parameter(torch.empty(gates, hidden_size))
+        self.bias_x = nn.Parameter(torch.empty(gates))  # if bias
+        self.bias_h = nn.Parameter(torch.empty(gates))  # if bias
         bound = hidden_size**-0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
@@ -60,18 +61,18 @@ class GRU(nn.Module):
         if mask is None:  # if masked
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)  # if masked
         valid = mask.unsqueeze(-1) > 0  # (batch, time, 1)  # if masked
-        bias = self.bias_ih_l0 + self.bias_hh_l0  # if bias and reset_before
-        from_x = F.linear(x, self.weight_ih_l0, bias).unbind(1)  # all steps at once  # if bias and reset_before
-        from_x = F.linear(x, self.weight_ih_l0, self.bias_ih_l0).unbind(1)  # if bias and not reset_before
-        from_x = F.linear(x, self.weight_ih_l0).unbind(1)  # all steps at once  # if not bias
-        weight_rz = self.weight_hh_l0[: 2 * self.hidden_size]  # if reset_before
-        weight_n = self.weight_hh_l0[2 * self.hidden_size :]  # if reset_before
+        bias = self.bias_x + self.bias_h  # if bias and reset_before
+        from_x = F.linear(x, self.weight_x, bias).unbind(1)  # all steps at once  # if bias and reset_before
+        from_x = F.linear(x, self.weight_x, self.bias_x).unbind(1)  # if bias and not reset_before
+        from_x = F.linear(x, self.weight_x).unbind(1)  # all steps at once  # if not bias
+        weight_rz = self.weight_h[: 2 * self.hidden_size]  # if reset_before
+        weight_n = self.weight_h[2 * self.hidden_size :]  # if reset_before
         outputs: list[Tensor] = []
         for step in range(len(from_x)):
             x_r, x_z, x_n = from_x[step].chunk(3, -1)
             h_r, h_z = F.linear(h, weight_rz).chunk(2, -1)  # if reset_before
-            from_h = F.linear(h, self.weight_hh_l0, self.bias_hh_l0)  # if bias and not reset_before
-            from_h = F.linear(h, self.weight_hh_l0)  # if not bias and not reset_before
+            from_h = F.linear(h, self.weight_h, self.bias_h)  # if bias and not reset_before
+            from_h = F.linear(h, self.weight_h)  # if not bias and not reset_before
             h_r, h_z, h_n = from_h.chunk(3, -1)  # if not reset_before
             a_r = x_r + h_r
             r = gate(a_r)
@@ -101,16 +102,17 @@ class RNN(nn.Module):
 
     EQUATIONS
 
-    Weights are named as nn.RNN's.
+    Weights have other names than nn.RNN's, so that none loads what it
+    would compute otherwise.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.weight_ih_l0 = nn.Parameter(torch.empty(hidden_size, input_size))
-        self.weight_hh_l0 = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias_ih_l0 = nn.Parameter(torch.empty(hidden_size))  # if bias
-        self.bias_hh_l0 = nn.Parameter(torch.empty(hidden_size))  # if bias
+        self.weight_x = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.weight_h = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias_x = nn.Parameter(torch.empty(hidden_size))  # if bias
+        self.bias_h = nn.Parameter(torch.empty(hidden_size))  # if bias
         bound = hidden_size**-0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
@@ -132,12 +134,12 @@ class RNN(nn.Module):
         if mask is None:  # if masked
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)  # if masked
         valid = mask.unsqueeze(-1) > 0  # (batch, time, 1)  # if masked
-        bias = self.bias_ih_l0 + self.bias_hh_l0  # if bias
-        from_x = F.linear(x, self.weight_ih_l0, bias).unbind(1)  # all steps at once  # if bias
-        from_x = F.linear(x, self.weight_ih_l0).unbind(1)  # all steps at once  # if not bias
+        bias = self.bias_x + self.bias_h  # if bias
+        from_x = F.linear(x, self.weight_x, bias).unbind(1)  # all steps at once  # if bias
+        from_x = F.linear(x, self.weight_x).unbind(1)  # all steps at once  # if not bias
         outputs: list[Tensor] = []
         for step in range(len(from_x)):
-            a = from_x[step] + F.linear(h, self.weight_hh_l0)  # (batch, size)
+            a = from_x[step] + F.linear(h, self.weight_h)  # (batch, size)
             h_new = candidate(a)
             # A masked step leaves the state as it is.  # if masked
             h = torch.where(valid[:, step], h_new, h)  # if masked

@@ -1,7 +1,7 @@
 """What is to be written for a model: which module each layer becomes, what it is called, and who hands what to whom."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, Model, Recurrent, RecurrentCell, SimpleRNNCell
@@ -44,7 +44,11 @@ class Part:
         """Whether one module of PyTorch computes both directions."""
         cells = list(self.layer.cells.values())
         kinds = {(cell.units, cell.outputs, has_bias(cell), nonlinearity(cell)) for cell in cells}
-        return len(cells) > 1 and not self.masked and all(map(torch_has, cells)) and len(kinds) == 1
+        return len(cells) > 1 and all(map(self.torch_has, cells)) and len(kinds) == 1
+
+    def torch_has(self, cell: RecurrentCell) -> bool:
+        """Return whether nn.LSTM, nn.GRU or nn.RNN computes one direction of the layer."""
+        return not self.masked and torch_has(cell)
 
     @property
     def apart(self) -> bool:
@@ -61,6 +65,11 @@ class Part:
         """Whether the layer is PyTorch's module and nothing around it."""
         joined = self.layer.backward is None or (self.together and self.layer.merge == "concat")
         return joined and self.layer.return_sequences and not self.layer.go_backwards
+
+    @property
+    def torchs(self) -> bool:
+        """Whether one module of PyTorch's computes the layer."""
+        return self.bare and not self.apart and self.torch_has(self.layer.forward)
 
     @property
     def places(self) -> tuple[tuple[str, str], ...]:
@@ -130,6 +139,20 @@ def planned(model: Model) -> Plan:
         tuple(tuple(chain) for chain in chains.values()),
         {parts[name].name: source.name for name, source in starts.items() if source},
     )
+
+
+def part_of(layer: Recurrent, name: str, *, masked: bool) -> Part:
+    """Return the submodule of a recurrent layer of a network.
+
+    Args:
+        layer: the layer.
+        name: the submodule's name.
+        masked: whether a mask reaches it.
+    """
+    part = Part(replace(layer, masked_by="mask" if masked else None), name)
+    if part.apart:
+        return part
+    return Part(replace(part.layer, return_sequences=True, go_backwards=False, merge="concat"), name)
 
 
 def torch_has(cell: RecurrentCell) -> bool:

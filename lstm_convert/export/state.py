@@ -6,11 +6,21 @@ import numpy as np
 
 from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import Array, Model, RecurrentCell
-from lstm_convert.export.plan import planned
+from lstm_convert.export.plan import Part, planned
 from lstm_convert.packing import pack_arrays, unpack
 from lstm_convert.table import PYTORCH, counterpart
 
 _PEEPHOLE = "peephole"
+# What the weights are called that a class of the written-out source has: nn.LSTM is not to load them, as it would
+# compute something else with them.
+_OWN_NAMES = {
+    "weight_ih": "weight_x",
+    "weight_hh": "weight_h",
+    "bias_ih": "bias_x",
+    "bias_hh": "bias_h",
+    "weight_hr": "projection",
+    _PEEPHOLE: _PEEPHOLE,
+}
 
 
 def state(model: Model) -> dict[str, Array]:
@@ -20,7 +30,7 @@ def state(model: Model) -> dict[str, Array]:
         model: the layers.
 
     Returns:
-        Arrays by key: PyTorch's names under the submodule's path, `lstm_1.weight_ih_l0`; and `peephole_l0`.
+        Arrays by key: `lstm_1.weight_ih_l0` where the submodule is PyTorch's own, else `lstm_1.weight_x`.
     """
     return {
         places[name]: np.ascontiguousarray(array)
@@ -32,13 +42,22 @@ def state(model: Model) -> dict[str, Array]:
 
 def keys(model: Model) -> list[list[dict[str, str]]]:
     """Return for each direction of each layer the key of each of its arrays."""
-    paths = {part.layer.name: part.places for part in planned(model).parts}
+    parts = {part.layer.name: part for part in planned(model).parts}
+    return [keys_of_part(parts[layer.name]) for layer in model.layers]
+
+
+def keys_of_part(part: Part) -> list[dict[str, str]]:
+    """Return for each direction of a layer the key of each of its arrays, which go by PyTorch's names.
+
+    Args:
+        part: the layer as a submodule.
+    """
     return [
-        [
-            {name: f"{path}.{name}_l0{suffix}" for name in weights_of(cell)}
-            for cell, (path, suffix) in zip(layer.cells.values(), paths[layer.name], strict=True)
-        ]
-        for layer in model.layers
+        {
+            name: f"{path}.{name}_l0{suffix}" if part.torch_has(cell) else f"{path}.{_OWN_NAMES[name]}"
+            for name in weights_of(cell)
+        }
+        for cell, (path, suffix) in zip(part.layer.cells.values(), part.places, strict=True)
     ]
 
 

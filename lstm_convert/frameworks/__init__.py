@@ -3,7 +3,7 @@
 Each offers `recognises(contents)` and `read(contents, options)`, and, where it can write, `refusals(layer, options)`,
 `manner(layer)`, `write(model, options)` and `usage(model, options)`, which says how to use what was written; where some
 files need another beside them, also `companions(model, options)`, its text by its name; and where it writes whole
-networks, `network_refusals(network, options)`, and `reread(contents, network)` where a file alone does not say that it
+networks, `network_refusals(network, options)`, and `reread(contents, model)` where a file alone does not say that it
 holds one. What lies where in an array is the table's to say.
 """
 

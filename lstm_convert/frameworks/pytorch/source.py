@@ -15,18 +15,10 @@ from lstm_convert.activations import computable
 from lstm_convert.canonical import LSTM, Array, Model, Network, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
-from lstm_convert.export import (
-    arrays_of,
-    keys,
-    mark_of,
-    network_keys,
-    network_reasons,
-    network_source,
-    network_state,
-    network_usage,
-    source,
-    state,
-)
+from lstm_convert.export.network_plan import NetworkPlan
+from lstm_convert.export.network_refusals import network_reasons
+from lstm_convert.export.network_state import network_keys, network_state
+from lstm_convert.export.state import arrays_of, keys, state
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
 from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
@@ -99,8 +91,10 @@ def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa:
         yield f"{layer.name}: its directions read {layer.forward.inputs} and {layer.backward.inputs} features"
 
 
-def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (as `refusals`)
-    """Yield why a network cannot be written out beside its recurrent layers; nothing where it can."""
+def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:
+    """Yield why a network cannot be written out; nothing where it can."""
+    for recurrent in network.recurrent:
+        yield from refusals(recurrent, options)
     yield from network_reasons(network)
     for layer in network.layers.values():
         for name, array in layer.arrays.items():
@@ -129,7 +123,7 @@ def write(model: Model, options: WriteOptions) -> Contents:
     described = [_described(layer, places) for layer, places in zip(model.layers, keys(model), strict=True)]
     said = {"version": VERSION, "layers": described, **document.of_model(model)}
     arrays = {key: Stored.of(array) for key, array in state(model).items()}
-    return _pair(source(model), said, arrays)
+    return _written(model, arrays, said)
 
 
 def _whole(model: Model, network: Network) -> Contents:
@@ -142,19 +136,20 @@ def _whole(model: Model, network: Network) -> Contents:
         **document.of_model(model),
     }
     arrays = {key: Stored.of(array) for key, array in network_state(network).items()}
-    return _pair(network_source(model), said, arrays)
+    return _written(model, arrays, said)
 
 
-def _pair(text: str, said: Mapping[str, Any], arrays: Mapping[str, Stored]) -> Contents:
-    """Return source code and its weights, both of which carry the code's mark."""
-    return Contents(arrays, {"": {_TEXT: text, "format": "pt", _MARK: mark_of(text), DOCUMENT: json.dumps(said)}})
+def _written(model: Model, arrays: Mapping[str, Stored], said: Mapping[str, Any]) -> Contents:
+    from lstm_convert.export.text import text_of  # noqa: PLC0415 (who only reads writes no source code)
+
+    return Contents(arrays, {"": {"source": text_of(model), "format": "pt", DOCUMENT: json.dumps(said)}})
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return how to use what was written."""
     lines = ["import load from this file: model = load() has the weights, in eval mode"]
     if model.network is not None and not options.lstm_only:
-        return [*lines, f"{network_usage(model.network)}, batch first"]
+        return [*lines, f"{NetworkPlan(model.network).usage}, batch first"]
     if len(model.layers) == 1:
         last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"
         return [*lines, f"output, {last} = model(x, state), batch first"]

@@ -3,7 +3,7 @@
 Source: torch 2.13.0, torch/nn/modules/rnn.py
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from lstm_convert.canonical import (
     SimpleRNNCell,
 )
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.export import layer_state, network_paths, network_reasons
+from lstm_convert.export.network_state import network_paths, network_state, own_classes
 from lstm_convert.frameworks import WriteOptions, renamed
 from lstm_convert.layout import Layout
 from lstm_convert.packing import pack_arrays
@@ -63,11 +63,6 @@ def _name_of(cell: RecurrentCell, role: str) -> str:
     return activation.name if activation else ""
 
 
-def network_refusals(network: Network, options: WriteOptions) -> Iterator[str]:  # noqa: ARG001 (as `refusals`)
-    """Yield why PyTorch has no module for a network beside its recurrent layers; nothing where it has."""
-    yield from network_reasons(network)
-
-
 def _allowable(what: str, possible: bool) -> str:  # noqa: FBT001 (a condition, not a flag)
     return f"; --allow {what} if your own module does it" if possible else ""
 
@@ -85,26 +80,15 @@ def write(model: Model, options: WriteOptions) -> Contents:
         options: `lstm_only`; `stack`, `rename`, for layers alone.
 
     Returns:
-        The arrays by key: `<path>.weight_ih_l0`, `_reverse` for the backward half.
+        The arrays by key: `<path>.weight_ih_l0`, `_reverse` for the backward half; of a whole network, names of
+        their own for the weights that nn.LSTM, nn.GRU and nn.RNN would compute something else with.
     """
     if model.network is not None and not options.lstm_only:
-        return Contents(_whole(model.network))
+        return Contents({key: Stored.of(array) for key, array in network_state(model.network).items()})
     arrays: dict[str, Stored] = {}
     for layer in as_written(model.layers, options):
         arrays |= _arrays(layer)
     return Contents(arrays)
-
-
-def _whole(network: Network) -> dict[str, Stored]:
-    """Return the arrays of all layers of a network, each under the path of its submodule in the written-out source."""
-    arrays: dict[str, Stored] = {}
-    for name, path in network_paths(network).items():
-        layer = network.layers[name]
-        if layer.recurrent is not None:
-            arrays |= _arrays(replace(layer.recurrent, path=path, depth=None))
-        else:
-            arrays |= {key: Stored.of(array) for key, array in layer_state(layer, path).items()}
-    return arrays
 
 
 def _arrays(layer: Recurrent) -> dict[str, Stored]:
@@ -119,23 +103,31 @@ def _arrays(layer: Recurrent) -> dict[str, Stored]:
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return how to use what was written, a line a module: the module to make, and what to take from its output."""
-    layers = as_written(model.layers, options)
-    lines = []
+    if model.network is not None and not options.lstm_only:
+        own = own_classes(model.network)
+        usual = tuple(layer for layer in model.layers if layer.name not in own)
+        return [*_modules(usual), *_whole_module(model.network, own)]
+    return [*_modules(as_written(model.layers, options))]
+
+
+def _modules(layers: tuple[Recurrent, ...]) -> Iterator[str]:
     for path in dict.fromkeys(layer.path for layer in layers):
         module = [layer for layer in layers if layer.path == path]
         name = f"{path}: " if path else ""
-        lines.append(f"{name}{constructor(module)}")
+        yield f"{name}{constructor(module)}"
         if not module[-1].return_sequences:
             last = "torch.cat([h_n[-2], h_n[-1]], -1)" if module[-1].backward else "output[:, -1]"
-            lines.append(f"{name}the source returns the last step alone: {last}")
-        lines += [f"{name}{left}" for layer in module for left in _left_to_the_user(layer)]
-    return lines + _whole_module(model.network) if model.network and not options.lstm_only else lines
+            yield f"{name}the source returns the last step alone: {last}"
+        yield from (f"{name}{left}" for layer in module for left in _left_to_the_user(layer))
 
 
-def _whole_module(network: Network) -> list[str]:
-    """Return what is said of the rest of a network: which modules it has, and who writes the module of it all."""
+def _whole_module(network: Network, own: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is said of the rest of a network, and who writes the module of it all."""
+    if own:
+        named = ", ".join(own.values())
+        yield f"{named}: no module of PyTorch's own computes or loads it; model.py has the class that does"
     others = [path for name, path in network_paths(network).items() if network.layers[name].arrays]
-    return [f"{', '.join(others)}: the rest of the model; convert to model.py writes the module that loads all of it"]
+    yield f"{', '.join(others)}: the rest of the model; convert to model.py writes the module that loads all of it"
 
 
 def _left_to_the_user(layer: Recurrent) -> Iterator[str]:
