@@ -93,13 +93,13 @@ def changed(kind: str, *paths: Path) -> None:
         os.truncate(paths[0], paths[0].stat().st_size // 2)
 
 
-def forked(folder: Path, command: Sequence[str], trace: Trace | None = None) -> int:
-    """Return the number of a process that runs a command in a folder."""
+def forked(folder: Path, command: Sequence[str], trace: Trace | None = None, said: Path = Path()) -> int:
+    """Return the number of a process that runs a command in a folder; files there or elsewhere get what it says."""
     process = os.fork()
     if process:
         return process
     os.chdir(folder)
-    with Path("stdout").open("a") as out, Path("stderr").open("a") as errors:
+    with (said / "stdout").open("a") as out, (said / "stderr").open("a") as errors:
         os.dup2(out.fileno(), 1)
         os.dup2(errors.fileno(), 2)
     sys.settrace(trace)

@@ -44,4 +44,4 @@ def mark_of(text: str) -> str | None:
         text: the source code.
     """
     found = _MARKED.search(text)
-    return found and found[1]
+    return found[1] if found else None

@@ -15,6 +15,7 @@ from lstm_convert.activations import computable
 from lstm_convert.canonical import LSTM, Array, Model, Network, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
+from lstm_convert.export.loading import mark_of
 from lstm_convert.export.network_plan import NetworkPlan
 from lstm_convert.export.network_refusals import network_reasons
 from lstm_convert.export.network_state import network_keys, network_state
