@@ -88,10 +88,8 @@ def test_anybody_may_write_where_that_is_allowed(tmp_path: Path) -> None:
 def test_a_signal_that_ends_it_leaves_nothing(tmp_path: Path, name: str) -> None:
     """Sent while it is at work on what it has written and nobody sees yet."""
     number = getattr(signal, name)
-    waiting = (
-        "import time; from lstm_convert import cli, writing; writing.prove = lambda *_: time.sleep(60); cli.main()"
-    )
-    command = [sys.executable, "-c", waiting, "convert", str(WEATHER), "out.npz"]
+    script = "import time; from lstm_convert import cli, writing; writing.prove = lambda *_: time.sleep(60); cli.main()"
+    command = [sys.executable, "-c", script, "convert", str(WEATHER), "out.npz"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)  # noqa: S603 (this very Python)
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".*/out.npz")) and time.monotonic() < until:
