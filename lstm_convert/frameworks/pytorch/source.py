@@ -143,7 +143,8 @@ def _whole(model: Model, network: Network) -> Contents:
 def _written(model: Model, arrays: Mapping[str, Stored], said: Mapping[str, Any]) -> Contents:
     from lstm_convert.export.text import text_of  # noqa: PLC0415 (who only reads writes no source code)
 
-    return Contents(arrays, {"": {"source": text_of(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+    text = text_of(model)
+    return Contents(arrays, {"": {_TEXT: text, "format": "pt", _MARK: mark_of(text), DOCUMENT: json.dumps(said)}})
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
