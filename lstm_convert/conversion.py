@@ -1,7 +1,6 @@
 """Load, save and convert: find who knows a file, read it whole or not at all, write it whole or not at all."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_convert import json_text
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
@@ -22,8 +22,6 @@ from lstm_convert.sources import AGAIN, CHANGED, check_apart, watched
 from lstm_convert.writing import check_free, files_of, write, write_proof
 
 PathLike = str | os.PathLike[str]
-
-_LARGEST_ARCHITECTURE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -208,19 +206,26 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 def _check(model: Model) -> None:
     """Refuse a model with nothing to port, or with numbers that are none."""
+    if strange := [f"{place}: {array.dtype}" for place, array in model.arrays() if not _is_real(array.dtype)]:
+        raise InvalidFile("has weights that are no real numbers", strange, "Copy or download the file again.")
     if not model.layers and model.not_understood:
         raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
     if not model.layers and model.network is None:
         raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
-    broken = [
-        f"{place}: {count} of {array.size} numbers are NaN or infinite"
-        for place, array in model.arrays()
-        if (count := array.size - np.count_nonzero(np.isfinite(array)))
-    ]
+    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+        broken = [
+            f"{place}: {count} of {array.size} numbers are NaN or infinite"
+            for place, array in model.arrays()
+            if (count := array.size - np.count_nonzero(np.isfinite(array)))
+        ]
     if broken:
         raise InvalidFile(
             "has weights that are not numbers", broken, "The training diverged; take an earlier checkpoint."
         )
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" or "float" in dtype.name  # the second is ml_dtypes' own
 
 
 def _architecture(config: PathLike | None) -> Any:
@@ -229,16 +234,16 @@ def _architecture(config: PathLike | None) -> Any:
     path = Path(config)
     with naming(path):
         try:
-            if path.stat().st_size > _LARGEST_ARCHITECTURE:
-                raise InvalidFile(f"is larger than {_LARGEST_ARCHITECTURE} bytes, too large for an architecture")
+            if path.stat().st_size > json_text.LARGEST:
+                raise InvalidFile(f"is larger than {json_text.LARGEST} bytes, too large for an architecture")
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidFile(
                 f"cannot be read: {getattr(error, 'strerror', None) or error}", next_step="Name a readable text file."
             ) from error
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
+            document = json_text.parsed(text, "this architecture")
+        except InvalidFile:
             from lstm_convert import yaml_text  # noqa: PLC0415 (a JSON architecture needs no YAML)
 
             document = yaml_text.parsed(text)

@@ -7,6 +7,7 @@ made. A process that is killed leaves it behind; nothing reads it, and it may be
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from lstm_convert.errors import InvalidFile
 
 PROOF, MOVES = ".proof.npz", ".moves.npz"
+
+_ASKING = threading.Lock()  # the mask is known only by setting it, which two threads at once would do for good
 
 
 def place_of(path: Path) -> Path:
@@ -181,6 +184,7 @@ def _says(path: Path, text: str) -> bool:
 
 def umask() -> int:
     """Return what a new file of this process may not be opened for."""
-    mask = os.umask(0)
-    os.umask(mask)
+    with _ASKING:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

@@ -33,17 +33,18 @@ MAY_IMPORT = {
     "precision": ["canonical", "errors"],
     "proof": ["canonical", "errors", "precision", "reference"],
     "formats": ["errors"],
+    "json_text": ["errors"],
     "yaml_text": ["errors"],
-    "containers": ["containers", "errors"],
+    "containers": ["containers", "errors", "json_text"],
     "export": ["activations", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
         "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
-        "network", "packing", "table",
+        "json_text", "network", "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "placing", "portion", "proof", "sources", "writing",
-        "yaml_text",
+        "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
+        "writing", "yaml_text",
     ],
     "placing": ["errors"],
     "sources": ["errors", "formats"],
@@ -66,23 +67,27 @@ MAY_IMPORT = {
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "analysis": ["activations", "analysis", "canonical", "errors"],
+    "analysis": ["activations", "analysis", "canonical", "errors", "network"],
     "plots": ["analysis", "canonical", "errors", "plots"],
     "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
     "reading": [
         "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
         "sequences", "sources", "writing", PACKAGE,
     ],
+    "collection": [
+        "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", PACKAGE,
+    ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "table"],
     "terminal": ["verification"],
     "options": [],
     "__main__": ["cli"],
-    PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
+    PACKAGE: ["canonical", "collection", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
 }  # fmt: skip
+MAY_IMPORT["cli_batch"] = [*MAY_IMPORT]
 MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
-PRINTING = ("cli", "cli_reading", "terminal", "__main__")
+PRINTING = ("cli", "cli_batch", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
     "proof", "reference", "sources", "writing",
@@ -99,6 +104,8 @@ HEAVY = [
     "pyarrow",
     "yaml",
     "rich",
+    "fsspec",
+    "distributed",
 ]
 
 

@@ -379,7 +379,7 @@ def tensor_pickle(offset: int, shape: tuple[int, ...], stride: tuple[int, ...], 
         (tensor_pickle(-1, (2,), (1,)), "no proper offset"),
         (tensor_pickle(0, (2,), (-1,)), "no proper offset"),
         (tensor_pickle(0, (2**63,), (0,)), "no proper offset"),
-        (tensor_pickle(0, (2**40, 2**40), (0, 0)), "would repeat 6 stored numbers"),
+        (tensor_pickle(0, (2**40, 2**40), (0, 0)), "would grow from 24 to"),
         (tensor_pickle(0, (2, 3), (1,)), "2 dimensions and 1 strides"),
         (tensor_pickle(0, (1,) * 99, (1,) * 99), "99 dimensions"),
         (tensor_pickle(0, (7,), (1,), 7), r"storage 0 \(tensor w\) should have 28 bytes, has 24"),
@@ -412,7 +412,7 @@ def directory_entry(path: Path, name: bytes) -> int:
     ("field", "value", "message"),
     [
         (24, 2**31, "stored as it is, yet has two sizes"),  # the size
-        (42, 0, "reaches into"),  # where the member begins: at the other's place
+        (42, 0, "differ"),  # where the member begins: at the other's place
         (42, 2**31, "zip archive is damaged"),  # behind the end
         (10, 8, "the directory and the header of a/data/0 differ"),  # the compression
     ],
