@@ -97,7 +97,7 @@ def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, s
             f"the text of {path.name} is not what this version of lstm_convert writes for its weights, "
             "so it is not executed"
         )
-    whole = _loaded(module, path.with_suffix(_ENDING) if found is not None else path)
+    whole = _loaded(module, path.resolve().with_suffix(_ENDING) if found is not None else path)
     return written, whole, rebuilt, torch
 
 
