@@ -1,9 +1,11 @@
 """The command line: the one place that prints, and that exits."""
 
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -13,6 +15,9 @@ from lstm_convert.options import COULD_NOT, DIFFERS, INTERRUPTED
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 could not do it, 130 interrupted."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # Windows has no SIGHUP
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, _ended)
     try:
         _commands.main(standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -25,6 +30,11 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (whatever happens, the user gets one message)
         _report(error)
         sys.exit(COULD_NOT)
+
+
+def _ended(number: int, _frame: FrameType | None) -> None:
+    """Leave as a shell reports it, so that what is half made is taken away."""
+    sys.exit(128 + number)
 
 
 def _report(error: Exception) -> None:
@@ -110,10 +120,6 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import convert as run  # noqa: PLC0415
 
-    if proof:
-        from lstm_convert import proofs  # noqa: PLC0415 (few conversions need it)
-
-        proofs.check_free(proofs.beside(target), force=force)
     done = run(
         source,
         target,
@@ -126,10 +132,9 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
         dtype=dtype,
         custom_layer=custom_layer,
         lstm_only=lstm_only,
+        proof=proof,
         force=force,
     )
-    if proof:
-        proofs.write(done.source, proofs.beside(target), dtype=dtype, force=force)
     if as_json:
         terminal.print_json(answers.conversion_facts(source, done))
     else:

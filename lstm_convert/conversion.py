@@ -3,22 +3,23 @@
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lstm_convert import json_text, placing
+from lstm_convert import json_text
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
-from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
+from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
-from lstm_convert.placing import check_free, not_yet_beside, replacing
-from lstm_convert.portion import portion, refusals
-from lstm_convert.precision import cast
-from lstm_convert.proof import Proof, prove
+from lstm_convert.placing import PROOF, place_of, said_of
+from lstm_convert.portion import portion
+from lstm_convert.proof import Proof
+from lstm_convert.sources import AGAIN, CHANGED, check_apart, watched
+from lstm_convert.writing import check_free, files_of, write, write_proof
 
 PathLike = str | os.PathLike[str]
 
@@ -71,12 +72,17 @@ def load(
     path = Path(path)
     with naming(path):
         options = ReadOptions(_architecture(config), recurrent_activation, graph=graph)
-        model, entry = _read(path, options)
-        _check(model)
-        file = replace(
-            model.provenance, format=model.provenance.format or entry.name,
-            file=model.provenance.file or path.name, sha256=model.provenance.sha256 or _sha256(path),
-        )  # fmt: skip
+        changed = watched(path)
+        try:
+            model, entry = _read(path, options)
+            _check(model)
+            file = replace(
+                model.provenance, format=model.provenance.format or entry.name,
+                file=model.provenance.file or path.name, sha256=model.provenance.sha256 or _sha256(path),
+            )  # fmt: skip
+        finally:
+            if changed():
+                raise InvalidFile(CHANGED, next_step=AGAIN)
         return replace(model, provenance=file)
 
 
@@ -118,7 +124,7 @@ def save(
             path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer, lstm_only=lstm_only
         )
         model, options = portion(model, for_writing(path)[0].adapter, options)
-        _write(model, path, options, force=force)
+    write(model, path, options, force=force)
 
 
 def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
@@ -134,6 +140,7 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
     dtype: str | None = None,
     custom_layer: bool = False,
     lstm_only: bool = False,
+    proof: bool = False,
     force: bool = False,
 ) -> Conversion:
     """Convert a file to another, read the result back, and prove that it computes the same.
@@ -150,6 +157,8 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
         dtype: as in `save`.
         custom_layer: as in `save`.
         lstm_only: as in `save`.
+        proof: whether what the source computes is written beside the target, `<target>.proof.npz`, which `verify` of
+            the target alone runs again.
         force: as in `save`.
 
     Returns:
@@ -160,20 +169,20 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
     """
     source, target = Path(source), Path(target)
     with naming(target):
-        for written in files_of(target):
-            for read in _read_with(source):
-                _check_apart(read, written)
+        place = place_of(target)
+        check_apart(source, [*files_of(place), *said_of(place)])
         options = _write_options(
             target, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer, lstm_only=lstm_only
         )
-        for written in files_of(target):
-            check_free(written, force=force)
+    check_free(place, force=force)
+    changed = watched(source)
     model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
     entry, _ = for_writing(target)
     with naming(target):
         model, options = portion(model, entry.adapter, options)
-        result, proof = _write(model, target, options, force=force)
-    return Conversion(model, result, target, entry.name, tuple(entry.adapter.usage(model, options)), proof)
+    said = {PROOF: partial(write_proof, model, dtype)} if proof else {}
+    result, found = write(model, target, options, force=force, said=said, changed=changed)
+    return Conversion(model, result, target, entry.name, tuple(entry.adapter.usage(model, options)), found)
 
 
 def _read(path: Path, options: ReadOptions) -> tuple[Model, Format]:
@@ -266,63 +275,6 @@ def _write_options(
             f"is written as {entry.name}", ["--custom-layer: no such file has a layer of its own"], "Leave it out."
         )
     return WriteOptions(extension, stack, dict(rename or {}), allowed, dtype, custom_layer, lstm_only)
-
-
-def files_of(path: Path) -> list[Path]:
-    """Return the files that writing to a path makes."""
-    return placing.written(path, for_writing(path)[0].beside)
-
-
-def _read_with(source: Path) -> list[Path]:
-    """Return the files that a source may consist of."""
-    besides = {entry.beside for entry in FORMATS if entry.beside and source.suffix in entry.read_as}
-    return [source, *map(source.with_suffix, besides)]
-
-
-def _check_apart(source: Path, target: Path) -> None:
-    with suppress(OSError):  # what cannot be looked at is reported by who opens it
-        if source.samefile(target):
-            raise InvalidFile("is the source itself", next_step="Use another name; the source is never replaced.")
-
-
-def _write(model: Model, path: Path, options: WriteOptions, *, force: bool) -> tuple[Model, Proof]:
-    """Write to a temporary file, read it back, prove it, and only then give it its name."""
-    for written in files_of(path):
-        check_free(written, force=force)
-    entry, extension = for_writing(path)
-    if reasons := refusals(model, entry.adapter, options):
-        raise Unsupported(
-            f"cannot hold this model exactly as {entry.name}",
-            reasons,
-            "The canonical form (.npz, .lstm.safetensors) holds more, and so does source code (model.py).",
-        )
-    texts = entry.adapter.companions(model, options) if hasattr(entry.adapter, "companions") else {}
-    companions = not_yet_beside(path, texts, force=force)
-    contents = entry.adapter.write(cast(model, options.dtype) if options.dtype else model, options)
-    with ExitStack() as stack:  # which puts the last in its place first: the file, then what belongs to it
-        for companion, text in companions.items():
-            stack.enter_context(replacing(companion, companion.suffix)).write_text(text, "utf-8")
-        temporary = stack.enter_context(replacing(path, extension, entry.beside))
-        entry.opener.write(temporary, contents)
-        with entry.opener.opened(temporary) as contents:
-            if model.network is not None and hasattr(entry.adapter, "reread"):
-                result = entry.adapter.reread(contents, model)
-            else:
-                result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
-        return result, _proven(model, result, options)
-
-
-def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
-    """Return how far what was written is from its source: each recurrent layer, and the network where there is one."""
-    proof = prove(model, result, options.allow)
-    if model.network is None:
-        return proof
-    if result.network is None:
-        raise InvalidFile("what was written is not read back as a whole network", result.not_understood)
-    from lstm_convert.network.proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
-
-    whole = prove_network(model.network, result.network)
-    return replace(whole, max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference))
 
 
 def _sha256(path: Path) -> str:

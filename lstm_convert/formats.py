@@ -26,6 +26,7 @@ class Format:
         read_as: the endings under which it is found.
         checked: the versions whose files the tests read, or whose framework opens what is written.
         beside: the ending of a second file that is written with it, under the same name.
+        parts: how the names of further files go on that it is read with, after its own without its ending; a pattern.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Format:
     extensions: tuple[str, ...] = ()
     checked: str = ""
     beside: str = ""
+    parts: str = ""
 
     @property
     def opener(self) -> ModuleType:
@@ -78,6 +80,7 @@ FORMATS = (
         framework="keras",
         read_as=(".weights.json",),
         checked="Keras 3.15.1",
+        parts="_[0-9]*.weights.h5",
     ),
     Format(
         "Keras model",

@@ -49,7 +49,7 @@ def writing_options(command: Callable[..., None]) -> Callable[..., None]:
         command: the command.
     """
     for option in (
-        click.option("--force", is_flag=True, help="Replace the target if it exists."),
+        click.option("--force", is_flag=True, help="Replace the target if it exists, and remove its old proof."),
         click.option(
             "--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again."
         ),

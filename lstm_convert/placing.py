@@ -1,25 +1,42 @@
-"""Put files in their places: whole, or not at all, and never over another unless that is asked for."""
+"""Put files in their places: all of them whole, or none, and never over another unless that is asked for.
+
+They are made in a hidden folder beside their places, `.lstm-convert-…`, which goes when they are there or could not be
+made. A process that is killed leaves it behind; nothing reads it, and it may be deleted.
+"""
 
 import os
+import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lstm_convert.errors import InvalidFile
 
+PROOF, MOVES = ".proof.npz", ".moves.npz"
+
 _ASKING = threading.Lock()  # the mask is known only by setting it, which two threads at once would do for good
 
 
-def written(path: Path, beside: str) -> list[Path]:
-    """Return the files that writing to a path makes: the one beside it first, the path itself last.
+def place_of(path: Path) -> Path:
+    """Return the file that a path leads to; all that belongs beside it lies there too.
 
     Args:
-        path: the file.
-        beside: the ending of the second one, or nothing.
+        path: the file, there or not, or a link to it.
+
+    Raises:
+        InvalidFile: it is a link that leads back to itself.
     """
-    return [path.with_suffix(beside), path] if beside else [path]
+    place = Path(os.path.realpath(path)) if os.path.islink(path) else path  # noqa: PTH114 (Path's raises on long names)
+    if os.path.islink(place):  # noqa: PTH114 (as above)
+        raise InvalidFile("is a link that leads back to itself", next_step="Name a file.")
+    return place
+
+
+def said_of(path: Path) -> list[Path]:
+    """Return the files that say something of a file, and nothing of another one in its place: its proof, its moves."""
+    return [path.with_name(path.name + ending) for ending in (PROOF, MOVES)]
 
 
 def check_free(path: Path, *, force: bool) -> None:
@@ -66,41 +83,95 @@ def not_yet_beside(path: Path, texts: Mapping[str, str], *, force: bool) -> dict
 
 
 @contextmanager
-def replacing(path: Path, extension: str, beside: str = "") -> Iterator[Path]:
-    """Yield a temporary file beside a path, and put it in the path's place if all goes well; a link stays a link.
+def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = ()) -> Iterator[Path]:
+    """Yield a folder to make files in, and put them in their places if all goes well.
 
     Args:
-        path: where the file is to be.
-        extension: how the temporary file's name ends.
-        beside: the ending of a second file of the same name, which is put in its place first.
+        paths: the files, of one folder, in the order in which they are put there: what belongs to another one first.
+        force: whether existing ones are replaced.
+        obsolete: files of the same folder that are gone before the first one is put there.
 
     Raises:
-        InvalidFile: it cannot be written.
+        InvalidFile: one cannot be written, or was written by somebody else meanwhile.
     """
+    folder = paths[0].parent
     try:
-        path = path.resolve()
-        handle, name = tempfile.mkstemp(extension, ".lstm-convert-", path.parent)
+        made = Path(tempfile.mkdtemp("", ".lstm-convert-", folder))
     except OSError as error:
         raise InvalidFile(
             f"cannot be written: {error.strerror}", next_step="Choose a folder you may write to."
         ) from error
-    temporary = Path(name)
     try:
-        os.close(handle)
-        yield temporary
-        for made, final in zip(written(temporary, beside), written(path, beside), strict=True):
-            with made.open("rb+") as file:
+        yield made
+        for path in paths:
+            with (made / path.name).open("rb+") as file:
                 os.fsync(file.fileno())
-            made.chmod(0o666 & ~umask())
-            made.replace(final)
+            (made / path.name).chmod(0o666 & ~umask())
+        with alone_in(folder):
+            if not force and (there := [path.name for path in (*paths, *obsolete) if path.exists()]):
+                raise InvalidFile(
+                    f"{' and '.join(there)} exists already, written meanwhile",
+                    next_step="Use another name, or --force to replace it.",
+                )
+            _place(made, paths, obsolete)
     except OSError as error:
         raise InvalidFile(
             f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
         ) from error
     finally:
-        for made in written(temporary, beside):
-            with suppress(FileNotFoundError):
-                made.unlink()
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let no other process of this package put files into a folder meanwhile, where the system can see to that.
+
+    Windows and some network folders cannot: there two processes may both write one target at the same moment.
+
+    Args:
+        folder: the folder.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError, ImportError):
+            import fcntl  # noqa: PLC0415 (Windows has none)
+
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed, be it by the end of the process
+        yield
+
+
+def _place(made: Path, paths: Sequence[Path], obsolete: Sequence[Path]) -> None:
+    """Put files in their places; where one cannot be, leave all as it was."""
+    kept = _kept(made, [*obsolete, *paths]) if len([*obsolete, *paths]) > 1 else {}
+    placed: list[Path] = []
+    try:
+        for path in obsolete:
+            path.unlink(missing_ok=True)
+        for path in paths:
+            placed.append(path)
+            (made / path.name).replace(path)
+    except BaseException:
+        for path in placed:
+            if path not in kept:
+                with suppress(OSError):  # it did not come that far
+                    path.unlink()
+        for path, old in kept.items():
+            old.replace(path)
+        raise
+
+
+def _kept(made: Path, paths: Sequence[Path]) -> dict[Path, Path]:
+    """Return where files that are about to be replaced are kept until all are, by their paths."""
+    folder = made / "old"
+    folder.mkdir()
+    kept = {path: folder / path.name for path in paths if path.exists()}
+    for path, old in kept.items():
+        try:
+            os.link(path, old)
+        except OSError:  # not every filesystem can
+            shutil.copy2(path, old)
+    return kept
 
 
 def _says(path: Path, text: str) -> bool:

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert import json_text, placing, reference, sequences
+from lstm_convert import json_text, reference, sequences
 from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents, Stored, npz
-from lstm_convert.errors import InvalidFile, LstmConvertError, naming
+from lstm_convert.errors import InvalidFile, LstmConvertError
 from lstm_convert.frameworks.running import Ran
+from lstm_convert.placing import PROOF, place_of
 from lstm_convert.rounding import EPSILONS
 from lstm_convert.sequences import Trial
 
@@ -63,38 +64,22 @@ class ProofFile:
 
 def beside(path: Path) -> Path:
     """Return where the proof of a result lies."""
-    return path.with_name(f"{path.name}.proof.npz")
+    place = place_of(path)
+    return place.with_name(place.name + PROOF)
 
 
-def check_free(path: Path, *, force: bool) -> None:
-    """Raise where a proof cannot be written.
-
-    Args:
-        path: the proof.
-        force: whether an existing one is replaced.
-
-    Raises:
-        InvalidFile: it is a folder, exists already, or lies in no folder.
-    """
-    with naming(path):
-        placing.check_free(path, force=force)
-
-
-def write(source: Model, path: Path, *, dtype: str | None = None, seed: int = 0, force: bool = False) -> None:
-    """Write what a model computes, whole or not at all.
+def write(source: Model, path: Path, *, dtype: str | None = None, seed: int = 0) -> None:
+    """Write what a model computes.
 
     Args:
         source: the model before its conversion.
-        path: where to; `beside(result)`.
+        path: where to.
         dtype: the type that the user lets the result be rounded to, which loosens the tolerance; None for the source's.
         seed: of the sequences.
-        force: whether an existing proof is replaced.
 
     Raises:
-        InvalidFile: the file exists, or cannot be written.
         Unsupported: a layer computes what the reference does not know.
     """
-    check_free(path, force=force)
     arrays: dict[str, Any] = {}
     layers = []
     for number, layer in enumerate(source.layers):
@@ -119,8 +104,7 @@ def write(source: Model, path: Path, *, dtype: str | None = None, seed: int = 0,
     about = {name: getattr(origin, name) for name in ("file", "sha256", "framework", "version")}
     document = {"format": FORMAT, "version": VERSION, "seed": seed, "source": about, "layers": layers}
     stored = {name: Stored.of(np.asarray(array)) for name, array in arrays.items()}
-    with naming(path), placing.replacing(path, ".npz") as temporary:
-        npz.write(temporary, Contents(stored, {"": {npz.METADATA: json.dumps(document)}}))
+    npz.write(path, Contents(stored, {"": {npz.METADATA: json.dumps(document)}}))
 
 
 def read(path: Path) -> ProofFile:

@@ -18,14 +18,16 @@ from lstm_convert.analysis.readout import Readout, from_file
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
 from lstm_convert.canonical import Array, Model, Recurrent
-from lstm_convert.conversion import load, save
+from lstm_convert.conversion import load
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported, naming
 from lstm_convert.formats import for_writing
 from lstm_convert.frameworks import WriteOptions
-from lstm_convert.placing import check_free, replacing
+from lstm_convert.placing import MOVES, place_of, said_of
 from lstm_convert.portion import portion
 from lstm_convert.report import folder
 from lstm_convert.sequences import read_numbers
+from lstm_convert.sources import check_apart, watched
+from lstm_convert.writing import check_free, files_of, write
 
 PathLike = str | os.PathLike[str]
 
@@ -214,8 +216,10 @@ def normalize_file(
     """
     source, target = Path(source), Path(target)
     with naming(target):
-        if source.resolve() == target.resolve():
-            raise InvalidFile("is the source itself", next_step="Use another name; the source is never replaced.")
+        place = place_of(target)
+        check_apart(source, [*files_of(place), *said_of(place)])
+    check_free(place, force=force)
+    changed = watched(source)
     model = load(source, config=config, recurrent_activation=recurrent_activation)
     moves = moves_beside(source if undo else target)
     with naming(source):
@@ -226,16 +230,12 @@ def normalize_file(
             found = normalize(model)
             result = found.model
         difference = _difference(*((result, model) if undo else (model, result)), found)
-    if not undo:
-        with naming(moves):
-            check_free(moves, force=force)
-    save(replace(result, provenance=model.provenance), target, force=force)
-    if not undo:
-        with naming(moves), replacing(moves, moves.suffix) as temporary:
-            arrays: dict[str, Any] = dict(found.arrays())
-            np.savez(temporary, **arrays)
     entry, extension = for_writing(target)
-    written, _ = portion(model, entry.adapter, WriteOptions(extension))
+    with naming(target):
+        written, options = portion(replace(result, provenance=model.provenance), entry.adapter, WriteOptions(extension))
+    arrays: dict[str, Any] = dict(found.arrays())
+    said = {} if undo else {MOVES: lambda path: np.savez(path, **arrays)}
+    write(written, target, options, force=force, said=said, changed=changed)
     alone = model.network is not None and not model.network.is_stack and written.network is None
     return Normalization(target, moves, _counts(found), found.stayed, difference, undo, alone)
 
@@ -246,7 +246,8 @@ def moves_beside(path: Path) -> Path:
     Args:
         path: the model's file.
     """
-    return path.with_name(f"{path.name}.moves.npz")
+    place = place_of(path)
+    return place.with_name(place.name + MOVES)
 
 
 def _read_moves(path: Path) -> dict[str, Array]:

@@ -14,12 +14,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say in one line what became of the real files."""
+    """Say in a line each what became of the real files, and on what the full disks were."""
     passed = [dict(report.user_properties) for report in terminalreporter.stats.get("passed", [])]
-    outcomes = [properties["real file"] for properties in passed if "real file" in properties]
-    if outcomes:
-        counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes)))
-        terminalreporter.write_line(f"real files: {len(outcomes)}, of which {counts}")
+    for told in ("real file", "full disk"):
+        outcomes = [properties[told] for properties in passed if told in properties]
+        if outcomes:
+            counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes)))
+            terminalreporter.write_line(f"{told}s: {len(outcomes)}, of which {counts}")
 
 
 @pytest.fixture

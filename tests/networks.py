@@ -154,6 +154,11 @@ PLAIN: Mapping[str, Network] = {
     "batch_norm in time": chain([7, 3], _norm(7, axis=1)),
     "layer_norm": chain([7, 3], layer("n", "layer_norm", axes=(-1,), gamma=array(3), beta=array(3))),
     "layer_norm bare": chain([7, 3], layer("n", "layer_norm", axes=(-1,))),
+    "layer_norm in time": chain([7, 3], layer("n", "layer_norm", axes=(1,), gamma=array(7), beta=array(7))),
+    "layer_norm of an image": chain(
+        [5, 7, 3], layer("n", "layer_norm", axes=(2, 1), gamma=array(5, 7), beta=array(5, 7)), dense("a", 2, 3)
+    ),
+    "layer_norm each step": chain([2, 5, 3], layer("n", "layer_norm", axes=(1,), gamma=array(5), each_step=True)),
     "conv1d": chain([11, 3], _conv(1, 5, 3, 2, strides=(2,), activation=named("relu"))),
     "conv1d same": chain([11, 3], _conv(1, 5, 3, 4, padding="same", strides=(3,))),
     "conv1d causal": chain([None, 3], _conv(1, 5, 3, 3, padding="causal", dilation=(2,))),
@@ -164,6 +169,20 @@ PLAIN: Mapping[str, Network] = {
     "conv3d": chain([5, 7, 11, 2], _conv(3, 3, 2, 2, 2, 3)),
     "max pool": chain([11, 3], _pool(1, "max", (3,), (2,), padding="same")),
     "average pool": chain([11, 3], _pool(1, "average", (3,), (2,), padding="same")),
+    "average pool of any length": chain([None, 3], _pool(1, "average", (4,), (3,), padding="same"), lstm("rnn", 3, 5)),
+    "average pool uneven": chain([7, 3], _pool(1, "average", (2,), (2,), padding="same"), dense("a", 2, 3)),
+    "average pool channels first": chain(
+        [3, 7], _pool(1, "average", (4,), (3,), padding="same", channels="first"), dense("a", 2, 3)
+    ),
+    "average pool of an image": chain(
+        [7, 11, 3], _pool(2, "average", (3, 2), (1, 3), padding="same"), dense("a", 2, 3)
+    ),
+    "average pool of an image channels first": chain(
+        [3, 7, 11], _pool(2, "average", (3, 4), (2, 3), padding="same", channels="first"), dense("a", 2, 4)
+    ),
+    "average pool each step": chain(
+        [5, 7, 3], replace(_pool(1, "average", (2,), (2,), padding="same"), each_step=True), dense("a", 2, 3)
+    ),
     "pool2d": chain([7, 11, 3], _pool(2, "max", (2, 3), (2, 3))),
     "pool2d channels first": chain([3, 7, 11], _pool(2, "average", (2, 3), (1, 2), channels="first")),
     "global max": chain([7, 3], _pool_all(1, "max")),
@@ -183,6 +202,13 @@ PLAIN: Mapping[str, Network] = {
     "take last": chain([None, 3], layer("t", "take", axis=1, index=-1)),
     "take one": chain([None, 3], layer("t", "take", axis=1, index=2), dense("a", 2, 3)),
     "flip": chain([None, 3], layer("t", "flip", axis=1), dense("a", 2, 3)),
+    "time first": chain(
+        [7, 3],
+        layer("to", "transpose", order=(1, 0, 2)),
+        lstm("rnn", 3, 5),
+        layer("from", "transpose", order=(1, 0, 2)),
+        dense("a", 2, 5),
+    ),
     "rescaling": chain([None, 3], layer("t", "rescaling", scale=1.2, offset=0.5), dense("a", 2, 3)),
     "take feature": chain([7, 3], layer("t", "take", axis=-1, index=-2)),
     "cropping": chain([11, 3], _edges("cropping", (1, 2))),
@@ -304,6 +330,22 @@ def joined_masks(joins: str = "all") -> Network:
     return replace(graph(inputs, layers, calls, *map(Feed, (9, 11, 13, 14))), joins=joins)
 
 
+def one_pool_of_two_lengths() -> Network:
+    """Of which one alone is padded unevenly."""
+    pool = _pool(1, "average", (3,), (2,), padding="same")
+    calls = [call("pool", 0), call("pool", 1), call("a", 2)]
+    return graph([Input("x", (7, 3)), Input("y", (8, 3))], [pool, dense("a", 2, 3)], calls, Feed(4), Feed(3))
+
+
+def masked_norms() -> Network:
+    """A mask that goes past a normalisation along time."""
+    layers = [
+        embedding("e", 11, 3, mask_zero=True), layer("norm", "layer_norm", axes=(1,), gamma=array(7)),
+        lstm("rnn", 3, 5, return_sequences=False),
+    ]  # fmt: skip
+    return chain(words(7), *layers)
+
+
 def two_directions_apart() -> Network:
     """Directions that are not merged, each read by a layer of its own, and all their states returned."""
     layers = [lstm("rnn", 3, 5, both=True, merge=None, return_state=True), dense("a", 2, 5), dense("b", 7, 5)]
@@ -336,6 +378,8 @@ JOINED: Mapping[str, Network] = {
     "masked sum": masked_sum(),
     "joined masks": joined_masks(),
     "joined masks of keras 3": joined_masks("any"),
+    "one pool of two lengths": one_pool_of_two_lengths(),
+    "masked norms": masked_norms(),
     "two directions apart": two_directions_apart(),
     "odd names": odd_names(),
     "unread": unread(),

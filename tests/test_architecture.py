@@ -43,10 +43,15 @@ MAY_IMPORT = {
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "json_text", "network", "placing", "portion", "precision",
-        "proof", "yaml_text",
+        "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
+        "writing", "yaml_text",
     ],
     "placing": ["errors"],
+    "sources": ["errors", "formats"],
+    "writing": [
+        "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof", "proofs",
+        "sources",
+    ],
     "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],
     "sequences": ["canonical", "errors"],
@@ -68,7 +73,7 @@ MAY_IMPORT = {
     "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
     "reading": [
         "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
-        "sequences", PACKAGE,
+        "sequences", "sources", "writing", PACKAGE,
     ],
     "collection": [
         "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", PACKAGE,
@@ -86,7 +91,7 @@ MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_batch", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
-    "proof", "reference",
+    "proof", "reference", "sources", "writing",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

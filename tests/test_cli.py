@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from helpers import FIXTURES
 
 import lstm_convert
-from lstm_convert import cli, conversion
+from lstm_convert import cli, conversion, writing
 from lstm_convert.formats import FORMATS, support
 
 WEATHER = FIXTURES / "keras-1.2.2/weather.h5"
@@ -353,7 +353,7 @@ def test_an_interruption_ends_with_130_and_leaves_nothing(command: Command, monk
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conversion, "prove", interrupted)
+    monkeypatch.setattr(writing, "prove", interrupted)
     answer = command("convert", TORCH, "out.pt")
     assert answer.code == 130
     assert "Traceback" not in answer.err

@@ -72,7 +72,7 @@ def test_the_watch_sees(monkeypatch: pytest.MonkeyPatch, act: Any, outcome: str)
     monkeypatch.setattr(watched, "LONGEST_SECONDS", 0.2)
     monkeypatch.setattr(watched, "mutant", lambda *_: Seed("kind", "origin", "a.h5", {"a.h5": b""}))
     monkeypatch.setattr(lstm_convert, "load", act)
-    (found,) = watched.watched({}, 1, [0])
+    (found,) = watched.watched({"kind": []}, 1, [0])
     assert outcome in found.outcome, found
     assert found.failed
 

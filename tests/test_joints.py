@@ -83,12 +83,18 @@ def test_a_mask_is_named_after_the_layer_that_makes_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
-def test_a_stack_of_cells_in_each_direction_is_refused(ending: str, tmp_path: Path) -> None:
+def test_a_stack_of_cells_in_each_direction_is_a_layer_a_cell(ending: str, tmp_path: Path) -> None:
     x = keras.Input((None, 4))
     stack = layers.RNN([layers.LSTMCell(4), layers.LSTMCell(4)], return_sequences=True)
-    source = saved(keras.Model(x, layers.Bidirectional(stack, name="both")(x)), tmp_path, ending)
-    with pytest.raises(Unsupported, match="both: a stack of cells in each direction, 4 cells in all"):
-        lstm_convert.load(source)
+    model = keras.Model(x, layers.Bidirectional(stack, name="both")(x))
+    found = lstm_convert.load(saved(model, tmp_path, ending)).layers
+    assert [layer.name for layer in found] == [
+        f"both.{way}.{place}" for way in ("forward", "backward") for place in (0, 1)
+    ]
+    assert [layer.go_backwards for layer in found] == [False, False, True, False]
+    assert [layer.follows for layer in found] == [None, "both.forward.0", None, "both.backward.0"]
+    for layer, kernel in zip(found, model.get_weights()[::3], strict=True):
+        np.testing.assert_array_equal(layer.forward.W.i, kernel[:, :4].T)
 
 
 STARTS: dict[str, tuple[Callable[[Any, Any], Any], str | None]] = {

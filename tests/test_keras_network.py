@@ -3,8 +3,9 @@
 import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lstm_convert.network.reference import run_network
 MODELS = FIXTURES / "models"
 # What their expected values were recorded from, beside the inputs, is no part of the file.
 FROM_STATES = ("stateful",)
-REFUSED = ("refused_", "time_major", "rnn_cells.", "rnn_cells_states", "conv1d_same", "conv2d_same")
+REFUSED = ("refused_", "conv1d_same", "conv2d_same")
 WITHOUT_NETWORK = ("subclassed", "gru", "sharded", "variant_convlstm", "variant_prelu", "variant_quantized")
 TOLERANCE = {"float16": 5e-3, "bfloat16": 4e-2, "mixed": 5e-3}
 
@@ -306,6 +307,46 @@ def test_a_stack_of_cells_is_a_chain_of_layers() -> None:
     step = len(network.inputs) + network.calls.index(first)
     assert second.inputs == (Feed(step),)
     assert not second.states
+
+
+def turned_around(config: dict[str, Any]) -> None:
+    config["go_backwards"] = True
+
+
+def time_first(config: dict[str, Any]) -> None:
+    config.get("layer", {"config": config})["config"]["time_major"] = True
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "change", "reason"),
+    [
+        ("text.h5", "both", time_first, "both: a mask with time_major=True is not ported"),
+        ("stateful.h5", "lstm_a", time_first, "lstm_a: states that live on with time_major=True are not ported"),
+        ("time_distributed_lstm.h5", "each", time_first, "each: time_major=True, or a stack of cells in each"),
+        ("rnn_cells_masked.h5", "two_gru", turned_around, "two_gru: a mask of a stack of cells that reads backwards"),
+    ],
+)
+def test_time_first_and_stacks_are_refused_where_they_are_not_ported(
+    file: str, name: str, change: Callable[[dict[str, Any]], None], reason: str
+) -> None:
+    architecture = architecture_of(MODELS / "tf-2.15" / file)
+    change(next(entry["config"] for entry in layers_of(architecture) if entry["config"].get("name") == name))
+    found = read(MODELS / "tf-2.15" / file, architecture).not_understood
+    assert [line[: len(reason)] for line in found] == [reason]
+
+
+def test_states_of_a_stack_are_refused_of_versions_that_have_them_in_another_order() -> None:
+    with opened(MODELS / "tf-2.15/rnn_cells_states.h5") as contents:
+        attributes = {**contents.attributes, "": {**contents.attributes[""], "keras_version": "2.2.4"}}
+        found = keras.read(replace(contents, attributes=attributes), ReadOptions()).not_understood
+    assert [line.partition(", ")[0] for line in found] == ["two_gru: states of a stack of cells"]
+
+
+def test_layers_with_time_first_one_after_the_other_are_turned_once() -> None:
+    network = network_of("models/tf-2.15/time_major.h5")
+    assert [call.layer for call in network.calls] == [
+        "lstm_a.batch_first", "lstm_a", "lstm_b", "lstm_b.time_first", "head"
+    ]  # fmt: skip
 
 
 def test_states_and_outputs_of_states_are_joined() -> None:

@@ -19,6 +19,7 @@ from test_export import flat
 from test_export_text import imports_of
 from torch import nn
 
+import lstm_convert
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import GRU, LSTM, Activation, Call, Feed, Input, Layer, Model, Network, Provenance
 from lstm_convert.containers import Contents, source_pair
@@ -169,6 +170,10 @@ CHAINS: dict[str, Network] = {
     "bilinear": chain(IMAGE, upsampling(2, 3, interpolation="bilinear"), layer("flatten", channels="last")),
     "flip": chain(series(), layer("flip", axis=1), lstm(), layer("flip", axis=-1, name="features")),
     "rescaling": chain(series(), layer("rescaling", scale=0.25, offset=-1.0), lstm()),
+    "time first": chain(
+        series(), layer("transpose", order=(1, 0, 2)), lstm(), layer("transpose", order=(1, 0, 2), name="back")
+    ),
+    "all axes turned": chain(IMAGE, layer("transpose", order=(1, 2, 0, 3)), layer("flatten", channels="last")),
     "permute": chain(Input("image", (6, 5, 4)), layer("permute", order=(3, 1, 2))),
     "permute what is permuted": chain(series(3, 7), conv(3, 4), layer("permute", order=(2, 1)), lstm(5, 4)),
     "reshape": chain(Input("row", (12,)), layer("reshape", shape=(-1, 3)), lstm()),
@@ -502,7 +507,7 @@ def test_no_string_of_a_file_becomes_code(tmp_path: Path) -> None:
     model = Model((), network=net, provenance=Provenance('"""; import os', "\n", file='x"""\nimport os\nos.abort()'))
     text = network_source(model)
     assert len(text) < 100_000
-    assert imports_of(text) <= {"pathlib", "torch", "safetensors.torch", "torch.nn"}
+    assert imports_of(text) <= {"pathlib", "torch", "safetensors", "safetensors.torch", "torch.nn"}
     assert "abort" not in {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(ast.parse(text))}
     path = tmp_path / "hostile_network.py"
     source_pair.write(path, adapter.write(model, OPTIONS))
@@ -600,12 +605,14 @@ def test_a_state_dict_is_that_of_the_written_module() -> None:
             assert_same_array(np.asarray(contents.arrays[key].read()), array)
 
 
-def test_only_the_recurrent_layers_are_written_where_that_is_asked_for() -> None:
+@pytest.mark.parametrize("ending", [".py", ".pt"])
+def test_only_the_recurrent_layers_are_written_where_that_is_asked_for(ending: str, tmp_path: Path) -> None:
     net = NETWORKS["batch norm"]
-    model = Model(net.recurrent, network=net)
-    for writer in (adapter, writing):
-        contents = writer.write(model, WriteOptions(".py", lstm_only=True))
-        assert {key.partition(".")[0] for key in contents.arrays} == {"lstm"}
+    lstm_convert.save(Model(net.recurrent, network=net), tmp_path / f"a{ending}", lstm_only=True)
+    found = lstm_convert.load(tmp_path / f"a{ending}")
+    assert found.network is None or found.network.is_stack
+    assert [layer.name for layer in found.layers] == ["lstm"]
+    assert not found.left_out
 
 
 @pytest.mark.parametrize(

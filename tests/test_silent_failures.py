@@ -15,6 +15,8 @@ from running import VISIBLE, keras_name, missed, modules_of, run_keras, run_torc
 
 import lstm_convert
 from lstm_convert import Activation, Gates, Model, Recurrent, Unsupported
+from lstm_convert.network.inputs import network_inputs
+from lstm_convert.network.reference import every_step
 from lstm_convert.packing import pack, unpack
 from lstm_convert.table import KERAS_3, KERAS_CUDNN
 
@@ -133,11 +135,15 @@ def test_a_file_with_time_major_opens_in_keras_3_once_it_is_converted(case: Case
         assert keras.models.load_model(done.target).count_params()
 
 
-def test_time_major_sequences_are_refused_by_name(tmp_path: Path) -> None:
+def test_an_architecture_with_time_major_has_time_first_around_the_same_layers(tmp_path: Path) -> None:
     case = Case("tf-2.15", "plain")
     config = tmp_path / "config.json"
     config.write_text(case.architectures[0].read_text("utf-8").replace('"time_major": false', '"time_major": true'))
     weights = next(file for file in case.files if file.name.endswith(".weights_only.h5"))
-    with pytest.raises(Unsupported) as refused:
-        lstm_convert.load(weights, config=config)
-    assert any(detail.endswith("time_major=True, sequences with time before batch") for detail in refused.value.details)
+    plain, turned = lstm_convert.load(weights, config=case.architectures[0]), lstm_convert.load(weights, config=config)
+    assert plain.network is not None
+    assert turned.network is not None
+    x = network_inputs(plain.network, batch=7)[0]
+    expected = every_step(plain.network, [x.swapaxes(0, 1)])[1][0]
+    found = every_step(turned.network, [x])[2][0]
+    np.testing.assert_array_equal(found, expected)

@@ -13,7 +13,7 @@ from helpers import FIXTURES, KERAS_3, TORCH
 import lstm_convert
 from lstm_convert import verify
 from lstm_convert.errors import MissingFramework
-from lstm_convert.frameworks.keras import running as keras_running
+from lstm_convert.frameworks.keras.opening import strange_classes
 from lstm_convert.frameworks.pytorch import running as torch_running
 
 PLAIN_TORCH = TORCH / "plain.pt"
@@ -67,7 +67,7 @@ STRANGE: list[Mapping[str, Any]] = [
 def test_what_may_hold_code_is_not_handed_to_keras(strange: Mapping[str, Any], *, deep: bool) -> None:
     inside: dict[str, Any] = {"class_name": "Dense", "config": {"activation": [strange]}} if deep else dict(strange)
     architecture = {"class_name": "Sequential", "config": {"layers": [inside]}}
-    assert list(keras_running.strange_classes(architecture)) == [strange["class_name"]]
+    assert list(strange_classes(architecture)) == [strange["class_name"]]
 
 
 def test_a_model_with_a_lambda_is_not_executed(tmp_path: Path) -> None:

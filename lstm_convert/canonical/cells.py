@@ -255,6 +255,11 @@ class RecurrentCell:
         """R, the width of h: the projection's where there is one, else H."""
         return self.U.shape[2]
 
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The sizes of its states: of h, and of c where it has one."""
+        return (self.outputs,)
+
 
 @dataclass(frozen=True, eq=False)
 class Cell(RecurrentCell):
@@ -284,6 +289,11 @@ class Cell(RecurrentCell):
     cell_clip: float | None = None
     projection_clip: float | None = None
     coupled: bool = False
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The sizes of h and c."""
+        return (self.outputs, self.units)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         recurrent = self.units if self.projection is None else self.projection.shape[0]

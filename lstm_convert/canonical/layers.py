@@ -83,6 +83,11 @@ class Recurrent:
         """The cells by direction, forward first."""
         return {"forward": self.forward} | ({"backward": self.backward} if self.backward else {})
 
+    @property
+    def sequences(self) -> int:
+        """How many outputs it has before its states: one, or one a direction where the two are not merged."""
+        return len(self.cells) if self.merge is None else 1
+
     def with_cells(self, cells: Mapping[str, RecurrentCell]) -> Self:
         """Return the same layer with other cells, by direction."""
         return replace(self, forward=cells["forward"], backward=cells.get("backward"))

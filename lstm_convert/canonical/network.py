@@ -97,6 +97,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     "softmax": Kind(("axis",)),
     # One step or feature along an axis: its number, counted from the end where negative; the axis is gone.
     "take": Kind(("axis", "index"), mask=ENDS),
+    "transpose": Kind(("order",), mask=ENDS),  # of all axes, counted from 0, the batch's
     "upsampling": Kind(("rank", "size", "channels", "interpolation"), mask=ENDS),  # "nearest" or "bilinear"
     "zero_padding": Kind(("rank", "amounts", "channels"), mask=ENDS),
 })  # fmt: skip
@@ -211,6 +212,17 @@ class Network:
         in_turn = reads == [(Feed(number),) for number in range(len(reads))]
         bare = in_turn and not any(call.states or call.mask for call in self.calls)
         return bare and not others and len(self.inputs) == 1 and {feed.step for feed in self.outputs} == {len(reads)}
+
+    def maker(self, step: int) -> Layer | None:
+        """Return the layer whose call a step is; None of an input."""
+        number = step - len(self.inputs)
+        return None if number < 0 else self.layers[self.calls[number].layer]
+
+    def is_state(self, feed: Feed) -> bool:
+        """Return whether an output is a state that a recurrent layer returns beside its sequences."""
+        maker = self.maker(feed.step)
+        recurrent = maker.recurrent if maker else None
+        return recurrent is not None and feed.output >= recurrent.sequences
 
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:

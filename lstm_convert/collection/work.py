@@ -188,11 +188,7 @@ def _convert(job: Job, target: str, source: Path, made: Path) -> dict[str, Any]:
     from lstm_convert.conversion import convert  # noqa: PLC0415 (who only hands out work needs no NumPy)
 
     result = made / Path(target).name
-    done = convert(source, result, **job.options)
-    if job.proof:
-        from lstm_convert import proofs  # noqa: PLC0415 (few conversions need it)
-
-        proofs.write(done.source, proofs.beside(result), dtype=job.options.get("dtype"))
+    done = convert(source, result, proof=job.proof, **job.options)
     return {
         "format": done.format,
         "proof": asdict(done.proof),

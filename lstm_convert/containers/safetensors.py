@@ -9,13 +9,12 @@
 
 import json
 import math
-import mmap
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,8 @@ def opened(path: Path) -> Iterator[Contents]:
     """Open a safetensors file; its `__metadata__` is `attributes[""]`.
 
     Yields:
-        The arrays, in the order in which their numbers lie in the file, as views of the mapped file.
+        The arrays, in the order in which their numbers lie in the file; each is read when it is asked for. The file is
+        not mapped: a map of one that somebody cuts meanwhile ends the process.
 
     Raises:
         InvalidFile: the header is damaged or does not describe the file exactly.
@@ -75,19 +75,14 @@ def opened(path: Path) -> Iterator[Contents]:
         size = path.stat().st_size
         if len(length) < LENGTH.size:
             raise InvalidFile(f"a safetensors file has at least {LENGTH.size} bytes, this one {size}")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    try:
-        yield _contents(mapped, LENGTH.unpack(length)[0])
-    finally:
-        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-            mapped.close()
+        yield _contents(file, size, LENGTH.unpack(length)[0])
 
 
-def _contents(mapped: mmap.mmap, length: int) -> Contents:
+def _contents(file: BinaryIO, size: int, length: int) -> Contents:
     start = LENGTH.size + length
-    if length > LONGEST_HEADER or start > len(mapped):
-        raise InvalidFile(f"the header should have {length} bytes, the file has {len(mapped)}", next_step=COPY_AGAIN)
-    header = _header(mapped[LENGTH.size : start])
+    if length > LONGEST_HEADER or start > size:
+        raise InvalidFile(f"the header should have {length} bytes, the file has {size}", next_step=COPY_AGAIN)
+    header = _header(file.read(length))
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise InvalidFile(f"{METADATA} should be texts by name")
@@ -98,11 +93,9 @@ def _contents(mapped: mmap.mmap, length: int) -> Contents:
         if begin != end:
             raise InvalidFile(f"the numbers of {name} should begin at {end}, where others end; they begin at {begin}")
         end = stop
-        arrays[name] = Stored(shape, dtype, _reader(mapped, start + begin, dtype, shape))
-    if start + end != len(mapped):
-        raise InvalidFile(
-            f"the arrays take {end} bytes, but {len(mapped) - start} follow the header", next_step=COPY_AGAIN
-        )
+        arrays[name] = Stored(shape, dtype, _reader(file, start + begin, dtype, shape))
+    if start + end != size:
+        raise InvalidFile(f"the arrays take {end} bytes, but {size - start} follow the header", next_step=COPY_AGAIN)
     return Contents(arrays, {"": metadata})
 
 
@@ -134,11 +127,13 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, 
     return dtype, tuple(shape), begin, end
 
 
-def _reader(mapped: mmap.mmap, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
+def _reader(file: BinaryIO, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
     def read() -> NDArray[Any]:
-        if 0 in shape:
-            return np.empty(shape, dtype)
-        return np.frombuffer(mapped, dtype.newbyteorder("<"), math.prod(shape), start).reshape(shape)
+        array = np.empty(shape, dtype.newbyteorder("<"))
+        file.seek(start)
+        if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks it
+            raise InvalidFile("it ends before its numbers do", next_step=COPY_AGAIN)
+        return array
 
     return read
 

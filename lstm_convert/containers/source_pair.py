@@ -24,8 +24,8 @@ def sniff(head: bytes, path: Path) -> bool:
 
 
 def beside(path: Path) -> Path:
-    """Return the file of the arrays that belongs to a file of source code."""
-    return path.with_suffix(".safetensors")
+    """Return the file of the arrays that belongs to a file of source code, or to that which a link leads to."""
+    return (path.resolve() if path.is_symlink() else path).with_suffix(".safetensors")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from lstm_convert.export.reshaping import (
     repeat,
     reshape,
     take,
+    transpose,
     upsampling,
     zero_padding,
 )
@@ -185,6 +186,7 @@ WRITTEN: Mapping[str, Callable[[Step], Value]] = MappingProxyType({
     "reshape": reshape,
     "softmax": softmax,
     "take": take,
+    "transpose": transpose,
     "flip": flip,
     "rescaling": rescaling,
     "upsampling": upsampling,

@@ -13,12 +13,13 @@ from lstm_convert.export import expressions
 from lstm_convert.export.classes import Classes
 from lstm_convert.export.expressions import Expression, Operation
 from lstm_convert.export.forward import Size, Statement, Step, Value
+from lstm_convert.export.loading import LOAD, marked
 from lstm_convert.export.names import comment
 from lstm_convert.export.neighbours import WRITTEN
 from lstm_convert.export.network_plan import NetworkPlan
 from lstm_convert.export.network_state import filled
 from lstm_convert.export.recurrence import recurrent
-from lstm_convert.export.source import LOAD, imports
+from lstm_convert.export.source import imports
 from lstm_convert.export.templates import LINE, number
 from lstm_convert.network.masks import ALL, IN_TURN, Given, Joined, Made, Mask
 
@@ -51,7 +52,7 @@ def network_source(model: Model) -> str:
     body += ["\n".join(writer.model_class()), LOAD]
     code = "\n\n\n".join(body)
     state = ["", "State = tuple[Tensor, Tensor]  # h and c, each (directions, batch, size)"] * ("State " in code)
-    return "\n".join([*_header(model), *imports(code), *state, "", "", code, ""])
+    return marked("\n".join([*_header(model), *imports(code), *state, "", "", code, ""]))
 
 
 def _header(model: Model) -> Iterator[str]:

@@ -12,9 +12,9 @@ from lstm_convert.network.masks import ANY, Given, Joined, Made, Mask, mask_of_c
 
 # What `forward` names by itself, and what the file does.
 _TAKEN = (
-    "F", "Model", "Path", "State", "Tensor", "backward", "backwards", "backwards_mask", "both", "c_n", "counts",
+    "F", "MARK", "Model", "Path", "State", "Tensor", "backward", "backwards", "backwards_mask", "both", "c_n", "counts",
     "entries", "factor", "forward", "h_n", "kept", "load", "load_file", "mask", "nn", "other_unit", "output", "rest",
-    "same_padding", "self", "share", "torch", "total", "unit", "x",
+    "safe_open", "same_padding", "self", "share", "torch", "total", "unit", "x",
 )  # fmt: skip
 # Merges in which masked numbers may take no part.
 _EXTREMES_AND_PRODUCTS = ("maximum", "minimum", "multiply")

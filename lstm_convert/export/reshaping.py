@@ -39,6 +39,15 @@ def permute(step: Step) -> Value:
     return step.say(moved, [step.x.shape[axis] for axis in order])
 
 
+def transpose(step: Step) -> Value:
+    """Write all axes in another order, the batch among them."""
+    x, order = step.x, step.layer.options["order"]
+    moved = [axis for axis, other in enumerate(order) if axis != other]
+    two = ", ".join(map(str, moved))
+    text = f"{x.arranged()}.transpose({two})" if len(moved) == 2 else x.arranged(order)  # noqa: PLR2004 (a pair)
+    return step.say(text, [x.shape[axis] for axis in order])
+
+
 def repeat(step: Step) -> Value:
     """Write a row of each sample as so many equal steps."""
     x, times = step.x, step.layer.options["times"]

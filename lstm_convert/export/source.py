@@ -9,22 +9,10 @@ from collections.abc import Iterator, Sequence
 from lstm_convert.canonical import Model
 from lstm_convert.export.classes import Classes
 from lstm_convert.export.expressions import Call
+from lstm_convert.export.loading import LOAD, marked
 from lstm_convert.export.names import comment
 from lstm_convert.export.plan import Part, Plan, planned
 from lstm_convert.export.templates import LINE
-
-LOAD = '''\
-def load(path: str | Path | None = None) -> Model:
-    """Return the model with its weights, in eval mode.
-
-    path is the file of the weights, that beside this file where None.
-    """
-    if path is None:
-        path = Path(__file__).resolve().with_suffix(".safetensors")
-    model = Model()
-    model.load_state_dict(load_file(path), assign=True)  # in the file's own type
-    model.eval()
-    return model'''
 
 _NN_LSTM = """
 nn.LSTM computes for each step, `*` element by element:
@@ -66,7 +54,7 @@ def source(model: Model) -> str:
     body += [text for text in classes.texts.values() if text.startswith("class ")]
     body += ["\n".join(_model_class(plan, made)), LOAD]
     code = "\n\n\n".join(body)
-    return "\n".join([*_header(model, plan, code), *imports(code), "", *_aliases(plan), "", "", code, ""])
+    return marked("\n".join([*_header(model, plan, code), *imports(code), "", *_aliases(plan), "", "", code, ""]))
 
 
 def _header(model: Model, plan: Plan, code: str) -> Iterator[str]:
@@ -90,6 +78,7 @@ def imports(code: str) -> Iterator[str]:
     yield ""
     if re.search(r"\btorch\.", code):
         yield "import torch"
+    yield "from safetensors import safe_open"
     yield "from safetensors.torch import load_file"
     yield "from torch import Tensor, nn"
     if re.search(r"\bF\.", code):

@@ -44,7 +44,8 @@ class WriteOptions:
         allow: what the target cannot state and the user takes over: `hard_sigmoid`, `mask`, `go_backwards`, `merge`.
         dtype: the type of number to round the weights to, or None.
         custom_layer: whether a layer that the framework does not have is written as source code of our own.
-        lstm_only: whether only the recurrent layers are written though the source tells the whole network.
+        lstm_only: whether only the recurrent layers are written though the source tells the whole network; a writer
+            is then given a model without it.
     """
 
     extension: str = ""

@@ -21,7 +21,8 @@ LENGTHS = (7, 11, 17, 33, 67, 131, 263, 8, 16, 64, 128, 256, 512, 1024)
 
 # Layers that hand on the numbers they read.
 _HANDING_ON = (
-    "cropping", "dropout", "flatten", "flip", "masking", "permute", "repeat", "reshape", "take", "upsampling",
+    "cropping", "dropout", "flatten", "flip", "masking", "permute", "repeat", "reshape", "take", "transpose",
+    "upsampling",
 )  # fmt: skip
 _WORDS = 10
 _SHARE_OF_PADDING_INSIDE = 0.15

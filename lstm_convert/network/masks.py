@@ -85,10 +85,7 @@ def mask_of_feed(network: Network, feed: Feed, reached: Sequence[Mask | None]) -
         feed: which output.
         reached: what `reaching` says of the steps up to it.
     """
-    call = feed.step - len(network.inputs)
-    recurrent = network.layers[network.calls[call].layer].recurrent if call >= 0 else None
-    is_state = recurrent is not None and feed.output >= (1 if recurrent.merge else len(recurrent.cells))
-    return None if is_state else reached[feed.step]
+    return None if network.is_state(feed) else reached[feed.step]
 
 
 def mask_of_call(network: Network, call: Call, reached: Sequence[Mask | None]) -> Mask | None:

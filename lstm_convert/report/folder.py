@@ -13,7 +13,7 @@ import numpy as np
 from lstm_convert.analysis.engine import Analysis
 from lstm_convert.canonical import Recurrent
 from lstm_convert.errors import InvalidFile
-from lstm_convert.placing import umask
+from lstm_convert.placing import alone_in, umask
 from lstm_convert.plots import drawing
 from lstm_convert.plots.gallery import pictures
 from lstm_convert.report import tables
@@ -85,7 +85,8 @@ def files(
 def replacing(folder: Path, *, force: bool) -> Iterator[Path]:
     """Yield a temporary folder beside a folder, and put its files in the folder's place if all goes well.
 
-    A folder that is there and empty is replaced as a whole; into one that is not, each file is moved, the page last.
+    A folder that is there and empty is replaced as a whole. Into one that is not each file is moved; its page is gone
+    before the first and there again after the last, so that no page lies among files of two analyses.
 
     Args:
         folder: where the files are to be.
@@ -102,18 +103,31 @@ def replacing(folder: Path, *, force: bool) -> Iterator[Path]:
         raise InvalidFile(f"cannot be written: {error.strerror}", next_step="Choose another folder.") from error
     try:
         yield temporary
-        if folder.is_dir() and any(folder.iterdir()):
-            for made in sorted(temporary.iterdir(), key=lambda path: path.name == PAGE):
-                made.replace(folder / made.name)
-        else:
-            temporary.chmod(0o777 & ~umask())
-            temporary.replace(folder)
+        with alone_in(folder.parent):
+            check_free(folder, force=force)  # another process may have been faster
+            if folder.is_dir() and any(folder.iterdir()):
+                _move(temporary, folder)
+            else:
+                temporary.chmod(0o777 & ~umask())
+                temporary.replace(folder)
     except OSError as error:
         raise InvalidFile(
             f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move(made: Path, folder: Path) -> None:
+    """Move files into a folder, the page last."""
+    names = sorted((path.name for path in made.iterdir()), key=lambda name: name == PAGE)
+    if folders := [name for name in names if (folder / name).is_dir()]:
+        raise InvalidFile(
+            f"has folders in it where files are to be: {', '.join(folders)}", next_step="Use another name."
+        )
+    (folder / PAGE).unlink(missing_ok=True)
+    for name in names:
+        (made / name).replace(folder / name)
 
 
 def _traces(found: Analysis) -> bytes:

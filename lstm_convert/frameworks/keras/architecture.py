@@ -8,9 +8,8 @@ Source: keras 1.2.2, 2.2.0, 2.15.0, 3.15.1: keras/engine/topology.py, keras/src/
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -18,16 +17,10 @@ from typing import Any
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.inbound import calls_of, mentions_mask
 
-RECURRENT_CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-WRAPPED_ATTRIBUTES = ("layer", "backward_layer")
+FORWARD, BACKWARD = "forward_layer", "backward_layer"  # as a Bidirectional calls its directions
+WRAPPED_ATTRIBUTES = ("layer", BACKWARD)
 # Keras 1's, which as the first layer of a Sequential holds the models that it joins.
 MERGE = "Merge"
-CELL_CLASSES = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
-# What is read of these, by the kinds of cell that it is made of.
-READ_KINDS = ("LSTM", "GRU", "SimpleRNN")
-# The cell of our own, by the name under which Keras registers it.
-EXTENDED = "lstm_convert>ExtendedLSTMCell"
-
 # The numbers that an activation layer has unless its config says others.
 # Source: keras 2.15.0, keras/src/layers/activation/*.py
 _ACTIVATION_LAYERS: Mapping[str, Mapping[str, Any]] = {
@@ -103,33 +96,6 @@ class Node:
             yield from child.walk()
 
 
-@dataclass(frozen=True)
-class CellSpec:
-    """One recurrent cell as an architecture states it.
-
-    Args:
-        kind: Recurrent, GRU, SimpleRNN, or the class Keras names where it is another.
-        config: the settings of the layer or cell.
-        trainable: the flags that decide its place in a flat list of weights.
-        place: where saved state keeps it below its layer's own group: `("forward_layer", "cell")`.
-    """
-
-    kind: str
-    config: Mapping[str, Any]
-    trainable: tuple[bool, bool]
-    place: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RecurrentSpec:
-    """One recurrent layer as an architecture states it: one cell, two directions of it, or a stack of cells."""
-
-    node: Node
-    cells: tuple[CellSpec, ...]
-    bidirectional: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
 def parse(document: Any) -> Node:
     """Return the tree of layers that an architecture describes.
 
@@ -150,13 +116,6 @@ def parse(document: Any) -> Node:
     return root
 
 
-def recurrent_layers(node: Node) -> list[RecurrentSpec]:
-    """Return the recurrent layers at and below a node, in the model's order."""
-    if spec := _recurrent(node):
-        return [spec]
-    return [spec for child in node.children for spec in recurrent_layers(child)]
-
-
 def activation_name(value: Any) -> str:
     """Return the name by which a config states an activation, whatever form it has there.
 
@@ -175,7 +134,7 @@ def activation_name(value: Any) -> str:
         module = str(value.get("module") or "builtins")
         return config if module.partition(".")[0] in ("builtins", "keras", "tensorflow") else f"{module}.{config}"
     usual = _ACTIVATION_LAYERS.get(class_name, {})
-    stated = {name: number for name, number in _config_of(config).items() if name not in ("name", "dtype", "trainable")}
+    stated = {name: number for name, number in config_of(config).items() if name not in ("name", "dtype", "trainable")}
     unusual = {name: number for name, number in stated.items() if not _same(number, usual.get(name, ...))}
     return f"{class_name}({unusual})" if unusual else class_name
 
@@ -187,7 +146,8 @@ def _same(stated: Any, usual: Any) -> bool:
     return bool(stated == usual)
 
 
-def _config_of(config: Any) -> Mapping[str, Any]:
+def config_of(config: Any) -> Mapping[str, Any]:
+    """Return a config, or an empty one where there is none."""
     return config if isinstance(config, Mapping) else {}
 
 
@@ -195,7 +155,7 @@ def _layer_documents(class_name: str, config: Any) -> Sequence[Any]:
     """Return the layers that a model's config lists; Keras 1's Sequential is that list itself."""
     if isinstance(config, list) and class_name == "Sequential":
         return config
-    layers = _config_of(config).get("layers")
+    layers = config_of(config).get("layers")
     return layers if isinstance(layers, list) else []
 
 
@@ -205,11 +165,11 @@ def _node(document: Any, path: tuple[str, ...], *, outer_trainable: bool, depth:
     if not isinstance(document, Mapping) or not isinstance(document.get("class_name"), str):
         raise InvalidFile(f"a layer of {'.'.join(path) or 'the model'} has no class_name in the architecture")
     class_name, config = document["class_name"], document.get("config")
-    own_trainable = bool(_config_of(config).get("trainable", True))
-    own_name = name or str(_config_of(config).get("name") or document.get("name") or class_name.lower())
+    own_trainable = bool(config_of(config).get("trainable", True))
+    own_name = name or str(config_of(config).get("name") or document.get("name") or class_name.lower())
     here = (*path, own_name) if depth else ()
     documents = _layer_documents(class_name, config)
-    wrapped = [_config_of(config).get(attribute) for attribute in WRAPPED_ATTRIBUTES]
+    wrapped = [config_of(config).get(attribute) for attribute in WRAPPED_ATTRIBUTES]
     trainable = outer_trainable and own_trainable
     children = [_node(child, here, outer_trainable=trainable, depth=depth + 1) for child in documents]
     children += [
@@ -221,23 +181,23 @@ def _node(document: Any, path: tuple[str, ...], *, outer_trainable: bool, depth:
         name=own_name,
         path=".".join(here),
         class_name=class_name,
-        config=_config_of(config),
+        config=config_of(config),
         trainable=(trainable, own_trainable),
         inputs=calls_of(document.get("inbound_nodes")),
         inbound=tuple(document["inbound_nodes"]) if isinstance(document.get("inbound_nodes"), list) else (),
         given_mask=mentions_mask(document.get("inbound_nodes")),
         children=tuple(_chained(children) if documents and _is_sequential(class_name, config) else children),
-        own_class=_own_class(document),
+        own_class=own_class(document),
         is_operation=_is_operation(document),
     )
 
 
 def _is_sequential(class_name: str, config: Any) -> bool:
     """Return whether a model is a Sequential, which a class of the user's own may be under another name."""
-    return class_name not in ("Functional", "Model", MERGE) and "input_layers" not in _config_of(config)
+    return class_name not in ("Functional", "Model", MERGE) and "input_layers" not in config_of(config)
 
 
-def _own_class(document: Mapping[str, Any]) -> str:
+def own_class(document: Mapping[str, Any]) -> str:
     """Return the full name of a class of the user's own; nothing for one of Keras's, or where only a name is stated."""
     name, module = document.get("registered_name"), str(document.get("module") or "keras")
     if not isinstance(name, str) or (">" not in name and module.partition(".")[0] in _PACKAGES):
@@ -251,85 +211,13 @@ def _is_operation(document: Mapping[str, Any]) -> bool:
         return str(document["module"]).startswith("keras.src.ops")
     calls = document.get("inbound_nodes")
     modern = isinstance(calls, list) and any(isinstance(call, Mapping) for call in calls)
-    return modern and not {"trainable", "dtype"} & _config_of(document.get("config")).keys()
+    return modern and not {"trainable", "dtype"} & config_of(document.get("config")).keys()
 
 
 def _chained(children: list[Node]) -> list[Node]:
     """Return a Sequential's layers, each called once on the one before it."""
     followers = [replace(node, inputs=(((before.name, 0),),)) for before, node in pairwise(children)]
     return children[:1] + followers
-
-
-def _recurrent(node: Node) -> RecurrentSpec | None:
-    """Return what a node is as a recurrent layer, or None; one of the user's own class may compute anything."""
-    spec = _by_class(node)
-    if spec is None or not node.own_class:
-        return spec
-    own = (replace(cell, kind=node.own_class) if cell.kind in READ_KINDS else cell for cell in spec.cells)
-    return replace(spec, cells=tuple(own))
-
-
-def _by_class(node: Node) -> RecurrentSpec | None:
-    """Return what a node is as a recurrent layer by the last name of its class, or None where it is none."""
-    if node.class_name in RECURRENT_CLASSES:
-        cell = _cell(node.class_name, node, node.config, ("cell",))
-        return RecurrentSpec(node, (cell,), options=_options(node.config))
-    if node.class_name == "RNN":
-        return RecurrentSpec(node, tuple(_rnn_cells(node)), options=_options(node.config))
-    if node.class_name == "Bidirectional":
-        return _bidirectional(node)
-    if node.class_name == "TimeDistributed" and node.children and (inner := _recurrent(node.children[0])):
-        return replace(inner, node=node, cells=_inside("layer", inner))
-    return None
-
-
-def _bidirectional(node: Node) -> RecurrentSpec | None:
-    """Return a Bidirectional's two cells; without a `backward_layer`, the backward one is set as the forward."""
-    layers = [_recurrent(child) for child in node.children]
-    forward, backward = (layers[0], layers[-1]) if layers else (None, None)
-    if forward is None or backward is None:
-        return None
-    cells = _inside("forward_layer", forward) + _inside("backward_layer", backward)
-    return RecurrentSpec(
-        node, cells, bidirectional=True, options={**forward.options, "merge": node.config.get("merge_mode", "concat")}
-    )
-
-
-def _inside(attribute: str, spec: RecurrentSpec) -> tuple[CellSpec, ...]:
-    return tuple(replace(cell, place=(attribute, *cell.place)) for cell in spec.cells)
-
-
-def _cell(kind: str, node: Node, config: Mapping[str, Any], place: tuple[str, ...]) -> CellSpec:
-    own = bool(config.get("trainable", True))
-    return CellSpec(kind, config, (node.trainable[0] and own, own), place)
-
-
-def _rnn_cells(node: Node) -> Iterator[CellSpec]:
-    """Yield the cell of RNN(cell), or those of RNN([cell, cell, …]) from the bottom up."""
-    document = _config_of(node.config.get("cell"))
-    stacked = _config_of(document.get("config")).get("cells")
-    if not isinstance(stacked, list):
-        yield _cell(_cell_kind(document), node, _config_of(document.get("config")), ("cell",))
-        return
-    components: Counter[str] = Counter()
-    for cell in map(_config_of, stacked):
-        component = snake_case(str(cell.get("class_name")))
-        repeat = f"_{components[component]}" if components[component] else ""
-        components[component] += 1
-        yield _cell(_cell_kind(cell), node, _config_of(cell.get("config")), ("cell", "cells", component + repeat))
-
-
-def _cell_kind(document: Mapping[str, Any]) -> str:
-    class_name = str(document.get("class_name"))
-    if EXTENDED in (class_name, document.get("registered_name")):
-        return EXTENDED
-    return _own_class(document) or CELL_CLASSES.get(class_name, class_name)
-
-
-def _options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a recurrent layer's config says beyond its cell, by the names of the canonical fields."""
-    names = ("go_backwards", "return_sequences", "return_state", "stateful", "zero_output_for_mask")
-    return {name: bool(config.get(name, False)) for name in names}
 
 
 def snake_case(class_name: str) -> str:

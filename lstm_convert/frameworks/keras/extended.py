@@ -11,7 +11,7 @@ from typing import Any
 from lstm_convert.activations import named
 from lstm_convert.canonical import LSTM, Activation, Cell, Recurrent
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import EXTENDED
+from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED
 from lstm_convert.layout import Layout
 from lstm_convert.packing import options, rescaled
 from lstm_convert.table import KERAS_3, KERAS_EXTENDED, counterpart

@@ -113,9 +113,9 @@ def _call(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> dict[str, Any]:
         mask = _input_name(_chain(layer, by_name), "mask", by_name)
         kwargs["mask"] = tensor_of([_batch(layer), None], "bool", mask, 0)
     if starter := by_name.get(layer.starts_from or ""):
-        sizes = [(cell, size) for cell in starter.cells.values() for size in state_sizes(cell)]
+        sizes = [(cell, size) for cell in starter.cells.values() for size in cell.state_sizes]
         kwargs["initial_state"] = [
-            tensor_of([_batch(layer), size], _dtype(cell), starter.name, _sequences(starter) + number)
+            tensor_of([_batch(layer), size], _dtype(cell), starter.name, starter.sequences + number)
             for number, (cell, size) in enumerate(sizes)
         ]
     x = tensor_of([_batch(layer), None, layer.forward.inputs], _dtype(layer.forward), str(feeder), 0)
@@ -125,28 +125,18 @@ def _call(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> dict[str, Any]:
 def _outputs(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> Iterator[list[Any]]:
     """Yield a layer's output where the model returns it: where no other layer follows."""
     if not any(other.follows == layer.name for other in by_name.values()):
-        yield from ([layer.name, 0, number] for number in range(_sequences(layer)))
+        yield from ([layer.name, 0, number] for number in range(layer.sequences))
 
 
 def _states(layer: Recurrent) -> Iterator[list[Any]]:
     """Yield the last states of a layer that returns them, h and c of each direction, or h alone."""
     if layer.return_state:
-        count = sum(len(state_sizes(cell)) for cell in layer.cells.values())
-        yield from ([layer.name, 0, _sequences(layer) + number] for number in range(count))
-
-
-def state_sizes(cell: RecurrentCell) -> tuple[int, ...]:
-    """Return the sizes of a cell's states, h and, where it has one, c."""
-    return (cell.outputs, cell.units) if isinstance(cell, Cell) else (cell.outputs,)
+        count = sum(len(cell.state_sizes) for cell in layer.cells.values())
+        yield from ([layer.name, 0, layer.sequences + number] for number in range(count))
 
 
 def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:
     return tensors[0] if len(tensors) == 1 else tensors
-
-
-def _sequences(layer: Recurrent) -> int:
-    """Return how many outputs a layer has before its states: one a direction where the two are not merged."""
-    return 2 if layer.backward and layer.merge is None else 1
 
 
 def _batch(layer: Recurrent) -> int | None:

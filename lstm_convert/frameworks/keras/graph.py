@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import Node
 from lstm_convert.frameworks.keras.inbound import references
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec, recurrent_layers
 
 # These end a mask: what they return has other steps than their input, or none. A recurrent layer that returns its last
 # step ends it too. Source: keras 3.15.1, compute_mask of the layers named.
@@ -49,6 +50,7 @@ class Graph:
 
         Dropout between the two does not count: it does nothing at inference.
         """
+        own = self._recurrent.get(id(node))
         while node.class_name != "TimeDistributed":
             feeds = list(self.feeds(node))
             if len(feeds) != 1 or feeds[0][1] != 0 or self._readers[id(feeds[0][0])] > 1:
@@ -56,7 +58,12 @@ class Graph:
             node = feeds[0][0]
             if spec := self._recurrent.get(id(node)):
                 whole = spec.options["return_sequences"] and spec.options.get("merge", "concat") == "concat"
-                return node if whole and node.class_name != "TimeDistributed" else None
+                alone = (
+                    len(spec.names) == 1
+                    and spec.time_major == (own is not None and own.time_major)
+                    and node.class_name != "TimeDistributed"
+                )
+                return node if whole and alone else None
             if node.class_name not in _IDENTITY_AT_INFERENCE:
                 return None
         return None
@@ -162,7 +169,7 @@ class Graph:
 
 def _state_outputs(spec: RecurrentSpec | None) -> list[int]:
     """Return which outputs of a recurrent layer are its last states; none of a stack, whose cells have their own."""
-    if spec is None or len(spec.cells) != 1 + spec.bidirectional:
+    if spec is None or spec.stacked:
         return []
     first = 2 if spec.options.get("merge", "concat") is None else 1
     return list(range(first, first + sum(1 if cell.kind in _ONE_STATE else 2 for cell in spec.cells)))

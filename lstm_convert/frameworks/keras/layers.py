@@ -11,9 +11,10 @@ from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.keras import extended, legacy, saved_state
-from lstm_convert.frameworks.keras.architecture import EXTENDED, CellSpec, Node, activation_name
+from lstm_convert.frameworks.keras.architecture import Node, activation_name
 from lstm_convert.frameworks.keras.graph import Graph
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, array_of
+from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED, CellSpec, recurrent_layers
 from lstm_convert.layout import Layout
 from lstm_convert.packing import unpack
 from lstm_convert.table import KERAS_3, KERAS_CUDNN, KERAS_EXTENDED, counterpart
@@ -79,15 +80,10 @@ def refuse_foreign(layers: Iterable[LocatedLayer]) -> None:
         path, class_name = layer.spec.node.path, layer.spec.node.class_name
         kinds = {cell.kind for cell in layer.spec.cells} - set(CELLS)
         reasons += [f"{path}: {kind}" + (f" in {class_name}" if kind != class_name else "") for kind in sorted(kinds)]
-        if layer.spec.bidirectional and len(layer.spec.cells) > 2:  # noqa: PLR2004 (one a direction)
-            reasons.append(f"{path}: a stack of cells in each direction, {len(layer.spec.cells)} cells in all")
-        elif layer.spec.bidirectional and not kinds and len({CELLS[cell.kind] for cell in layer.spec.cells}) > 1:
+        two = layer.spec.bidirectional and not layer.spec.stacked
+        if two and not kinds and len({CELLS[cell.kind] for cell in layer.spec.cells}) > 1:
             both = " and ".join(cell.kind for cell in layer.spec.cells)
             reasons.append(f"{path}: {both} in its two directions")
-        if any(
-            config.get("time_major") for config in [layer.spec.node.config, *(cell.config for cell in layer.spec.cells)]
-        ):
-            reasons.append(f"{path}: time_major=True, sequences with time before batch")
     if reasons:
         raise Unsupported("holds recurrent layers that are not read", reasons, "Leave them out of the model.")
 
@@ -193,15 +189,19 @@ def _layers(source: Source, found: LocatedLayer) -> Iterator[Recurrent]:
     cells = _cells(source, found)
     origin = Origin(cells[0][1].layout, tuple(bundle.keys for _, bundle in cells))
     options = {**spec.options, **_joints(source, spec.node), **_masking(source, found)}
-    if spec.bidirectional:
-        yield Recurrent.of(path, cells[0][0], cells[1][0], origin=origin, **options)
+    if not spec.stacked:
+        yield Recurrent.of(path, *(cell for cell, _ in cells), origin=origin, **options)
         return
-    for position, (cell, bundle) in enumerate(cells):
-        name = path if len(cells) == 1 else f"{path}.{position}"
-        inner = position < len(cells) - 1
-        options["return_sequences"] = inner or spec.options.get("return_sequences", True)
-        yield Recurrent.of(name, cell, origin=Origin(bundle.layout, (bundle.keys,)), **options)
-        options["follows"] = name
+    waiting = iter(cells)
+    for backward, names in enumerate(spec.names):
+        for place, (name, (cell, bundle)) in enumerate(zip(names, waiting, strict=False)):
+            own = {
+                **{option: value for option, value in options.items() if option != "merge"},
+                "return_sequences": name != names[-1] or spec.options.get("return_sequences", True),
+                "go_backwards": place == 0 and spec.options.get("go_backwards", False) != bool(backward),
+                **({"follows": names[place - 1]} if place else {}),
+            }
+            yield Recurrent.of(name, cell, origin=Origin(bundle.layout, (bundle.keys,)), **own)
 
 
 def _joints(source: Source, node: Node) -> dict[str, Any]:
@@ -233,9 +233,7 @@ def _masking(source: Source, found: LocatedLayer) -> dict[str, Any]:
 
 def _last_name(node: Node) -> str:
     """Return the name of the layer that makes a recurrent node's output: the topmost of a stack."""
-    config = node.config.get("cell", {})
-    stacked = config.get("config", {}).get("cells") if isinstance(config, Mapping) else None
-    return f"{node.path}.{len(stacked) - 1}" if isinstance(stacked, list) and len(stacked) > 1 else node.path
+    return recurrent_layers(node)[0].names[0][-1]
 
 
 def _row(source: Source, spec: CellSpec, located: LocatedCell) -> Layout:

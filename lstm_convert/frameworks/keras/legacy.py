@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import MERGE, Node, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import MERGE, Node
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
+from lstm_convert.frameworks.keras.recurrent_specs import recurrent_layers
 from lstm_convert.table import KERAS_1, KERAS_1_GPU, KERAS_1_GRU, KERAS_2, KERAS_EXTENDED
 
 _KERAS_1_NAMES = tuple(KERAS_1.names())
@@ -202,8 +203,8 @@ def _by_name(contents: Contents, group: str, weights: list[Weight]) -> Iterator[
         scopes.setdefault(_below(group, inner), []).append((kind, cell))
     for path, found in scopes.items():
         kinds, cells = zip(*found, strict=True)
-        first, last = (next(iter(cell.keys.values())).count("backward_") for cell in (cells[0], cells[-1]))
-        yield LocatedLayer(unstated(path, kinds, bidirectional=last > first), cells)
+        depths = [next(iter(cell.keys.values())).count("backward_") for cell in cells]
+        yield LocatedLayer(unstated(path, kinds, [depth > depths[0] for depth in depths]), cells)
 
 
 def _below(group: str, scope: str) -> str:

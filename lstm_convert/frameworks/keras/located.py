@@ -1,6 +1,6 @@
 """Where a Keras file keeps its recurrent cells: what the readers of both storage forms return."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.containers import Stored
-from lstm_convert.frameworks.keras.architecture import CellSpec, Node, RecurrentSpec
+from lstm_convert.frameworks.keras.architecture import BACKWARD, Node
+from lstm_convert.frameworks.keras.recurrent_specs import CellSpec, RecurrentSpec
 from lstm_convert.layout import Layout
 
 # Units of the gates side by side, by the kind of recurrent layer: its kernel has this many columns a unit.
@@ -57,14 +58,15 @@ def kind_by_shape(kernel: Stored, recurrent: Stored, bias: Stored | None = None)
     )  # cuDNN has two biases, in one array
 
 
-def unstated(path: str, kinds: tuple[str, ...], *, bidirectional: bool) -> RecurrentSpec:
+def unstated(path: str, kinds: tuple[str, ...], backward: Sequence[bool]) -> RecurrentSpec:
     """Return the specification of a layer that a weights-only file shows but says nothing about.
 
     Args:
         path: its path in the model, as far as the file shows it.
         kinds: the kind of each of its cells.
-        bidirectional: whether two cells are two directions, not a stack.
+        backward: for each cell, whether it is of the backward one of two directions.
     """
     node = Node(path.rpartition(".")[2], path, kinds[0], {}, (True, True))
-    cells = tuple(CellSpec(kind, {}, (True, True), ()) for kind in kinds)
-    return RecurrentSpec(node, cells, bidirectional=bidirectional, options={})
+    places = [(BACKWARD,) if turned else () for turned in backward]
+    cells = tuple(CellSpec(kind, {}, (True, True), place) for kind, place in zip(kinds, places, strict=True))
+    return RecurrentSpec(node, cells, bidirectional=any(backward), options={})

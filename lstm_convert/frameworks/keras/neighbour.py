@@ -1,7 +1,7 @@
 """What one layer of Keras is as a layer of a network: its kind, its options, and the arrays it lists."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -71,3 +71,7 @@ class Neighbour:
     slots: tuple[Slot, ...] = ()
     before: "Neighbour | None" = None
     then: "Neighbour | None" = None
+
+    def set_to(self, options: Mapping[str, Any]) -> "Neighbour":
+        """Return the same layer with some options set otherwise."""
+        return replace(self, options={**self.options, **options})

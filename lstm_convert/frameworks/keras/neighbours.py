@@ -19,7 +19,7 @@ from lstm_convert.frameworks.keras.windows import bordered, channels, conv, glob
 
 _LAMBDA = "Lambda holds code of its own, which is never run; replace it by layers of Keras"
 # What of `keras.ops` is ported; others have the names of layers, and other arguments.
-_OPERATIONS = ("Flip", "GetItem", "Take")
+_OPERATIONS = ("Flip", "GetItem", "Take", "Transpose")
 _COSINE = "cosine"
 _OLD_MERGES = {
     "sum": "add", "mul": "multiply", "concat": "concatenate", "ave": "average", "max": "maximum", "dot": "dot",
@@ -207,6 +207,12 @@ def _flip(settings: Settings) -> Neighbour:
     return Neighbour("flip", {"axis": axis})
 
 
+def _transposed(settings: Settings) -> Neighbour:
+    """Return the axes in another order: with the batch among them, or where it stays the first, as Permute has them."""
+    order = settings.listed("axes")
+    return Neighbour("permute", {"order": order[1:]}) if order[0] == 0 else Neighbour("transpose", {"order": order})
+
+
 def _rescaling(settings: Settings) -> Neighbour:
     return Neighbour("rescaling", {"scale": settings.number("scale"), "offset": settings.number("offset", default=0.0)})
 
@@ -282,6 +288,7 @@ _READERS: Mapping[str, Callable[[Settings], Neighbour]] = {
     "ThresholdedReLU": _thresholded_relu,
     "Take": _taken_by_number,
     "TimeDistributedDense": _dense,
+    "Transpose": _transposed,
     "UpSampling1D": upsampling(1),
     "UpSampling2D": upsampling(2),
     "ZeroPadding1D": bordered("zero_padding", "padding", 1),

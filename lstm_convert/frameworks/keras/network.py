@@ -1,23 +1,26 @@
 """The whole network of a Keras file: its layers as canonical ones, and their calls."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lstm_convert.activations import computable
-from lstm_convert.canonical import Call, Cell, Feed, Layer, Network, Recurrent
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical import Layer, Network, Recurrent
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.frameworks.keras import ages, masking, shapes, written_masks
-from lstm_convert.frameworks.keras.architecture import Node, RecurrentSpec, recurrent_layers
-from lstm_convert.frameworks.keras.layers import Source
+from lstm_convert.frameworks.keras.architecture import Node
+from lstm_convert.frameworks.keras.layers import Source, version_numbers
 from lstm_convert.frameworks.keras.neighbour import Neighbour
 from lstm_convert.frameworks.keras.neighbour_arrays import NeighbourArrays, arrays_of
 from lstm_convert.frameworks.keras.neighbours import neighbour
+from lstm_convert.frameworks.keras.network_calls import Calls, state_count
+from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec, recurrent_layers
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.frameworks.keras.wiring import TIME_DISTRIBUTED, Value, WiredCall, Wiring
+from lstm_convert.frameworks.keras.written_apart import together
 from lstm_convert.frameworks.keras.written_masks import MASK_ARGUMENTS
 
 _STATES = ("initial_state", "1")
+_STATES_IN_ORDER_SINCE = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,22 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) 
     if source.graph is None:
         return Understood()
     root, age = source.graph.root, ages.age_of(source)
+    joined = together(wiring, age)
+    wiring = joined.wiring
     specs = {id(spec.node): spec for spec in recurrent_layers(root)}
     reasons = list(wiring.problems)
     neighbours: dict[int, Neighbour] = {}
     recurrent: dict[int, tuple[Recurrent, ...]] = {}
-    hidden, assumed = written_masks.operations(wiring), tuple(ages.assumptions(root, age))
+    hidden, assumed = written_masks.operations(wiring) | joined.hidden, tuple(ages.assumptions(root, age))
     for step, call in enumerate(wiring.calls, start=len(wiring.inputs)):
         if step in hidden:
             continue
         try:
             if spec := specs.get(id(call.node)):
-                recurrent[id(call.node)] = _recurrent(spec, call, layers)
+                recurrent[id(call.node)] = _recurrent(spec, call, layers, source.version)
             else:
                 _check_reads(call, found := neighbour(call.node, age, call.stated), hidden)
-                neighbours[id(call.node)] = found
+                neighbours[id(call.node)] = found.set_to(joined.options.get(id(call.node), {}))
         except Unsupported as error:
             reasons.append(f"{call.node.path}: {error.what}")
     reasons += _repeated_names(wiring)
@@ -78,35 +83,59 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) 
         return Understood(reasons=error.details or (error.what,))
 
 
-def _recurrent(spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurrent]) -> tuple[Recurrent, ...]:
+def _recurrent(
+    spec: RecurrentSpec, call: WiredCall, layers: Mapping[str, Recurrent], version: str
+) -> tuple[Recurrent, ...]:
     """Return the recurrent layers that a node makes: one, or one a cell of a stack."""
-    path, kinds = spec.node.path, " and ".join(dict.fromkeys(cell.kind for cell in spec.cells))
-    names = [path] if path in layers else [f"{path}.{number}" for number in range(len(spec.cells))]
+    names = [name for direction in spec.names for name in direction]
     if not all(name in layers for name in names):
-        raise Unsupported(f"{kinds} is not ported yet")
+        raise Unsupported(f"{' and '.join(dict.fromkeys(cell.kind for cell in spec.cells))} is not ported yet")
     found = tuple(layers[name] for name in names)
-    if call.wrapper is not None and spec.node.class_name == TIME_DISTRIBUTED:
-        raise Unsupported("a TimeDistributed inside another is not ported")
-    given = {name: values for name, values in call.given.items() if name not in (*_STATES, *MASK_ARGUMENTS)}
-    if given or call.stated:
-        raise Unsupported(f"it is called with {', '.join([*given, *call.stated])}")
-    states = _states(call)
-    if len(found) > 1 and (states or spec.options.get("go_backwards")):
-        raise Unsupported("a stack of cells that starts from given states, or reads backwards, is not ported")
-    if not call.reads:
-        raise Unsupported("it is called on nothing")
-    if states and len(states) != _state_count(found[0]):
-        raise Unsupported(f"it is called with {len(states)} states, expected {_state_count(found[0])}")
-    unknown = [
-        f"its activation {activation.name:.60} is not known"
-        for layer in found
-        for cell in layer.cells.values()
-        for activation in cell.activations().values()
-        if not computable(activation)
-    ]
-    if unknown:
-        raise Unsupported(unknown[0])
+    if reasons := [*_stands_wrongly(spec, call, found[0]), *_is_given_wrongly(spec, call, found, version)]:
+        raise Unsupported("; ".join(reasons))
     return found
+
+
+def _stands_wrongly(spec: RecurrentSpec, call: WiredCall, first: Recurrent) -> Iterator[str]:
+    """Yield why a recurrent layer is not ported where it stands: in a TimeDistributed, behind a mask."""
+    distributed = spec.node.class_name == TIME_DISTRIBUTED
+    if call.wrapper is not None and distributed:
+        yield "a TimeDistributed inside another is not ported"
+    if (call.wrapper is not None or distributed) and (spec.time_major or len(spec.names) > 1):
+        yield "time_major=True, or a stack of cells in each direction, is not ported in a TimeDistributed"
+    if first.masked_by and spec.time_major:
+        yield "a mask with time_major=True is not ported"
+    if first.masked_by and spec.stacked and (first.go_backwards or len(spec.names) > 1):
+        yield "a mask of a stack of cells that reads backwards is not ported"
+    if first.stateful and spec.time_major:
+        yield "states that live on with time_major=True are not ported"
+
+
+def _is_given_wrongly(
+    spec: RecurrentSpec, call: WiredCall, found: tuple[Recurrent, ...], version: str
+) -> Iterator[str]:
+    """Yield why a recurrent layer is not ported with what it is called with, and returns, and computes."""
+    given = [name for name in call.given if name not in (*_STATES, *MASK_ARGUMENTS)]
+    if given or call.stated:
+        yield f"it is called with {', '.join([*given, *call.stated])}"
+    if not call.reads:
+        yield "it is called on nothing"
+    states, expected = _states(call), sum(map(state_count, found))
+    if states and len(states) != expected:
+        yield f"it is called with {len(states)} states, expected {expected}"
+    if spec.stacked and (states or found[0].return_state) and _turns_states_around(version):
+        yield "states of a stack of cells, which Keras before 2.3 has from the top down, are not ported"
+    cells = [cell for layer in found for cell in layer.cells.values()]
+    for activation in [each for cell in cells for each in cell.activations().values() if not computable(each)][:1]:
+        yield f"its activation {activation.name:.60} is not known"
+
+
+def _turns_states_around(version: str) -> bool:
+    """Return whether a version has the states of a stack of cells in the reverse order of the cells.
+
+    Source: keras 2.2.0 and 2.3.1, keras/layers/recurrent.py, StackedRNNCells.state_size
+    """
+    return not version.endswith("-tf") and version_numbers(version) < _STATES_IN_ORDER_SINCE
 
 
 def _states(call: WiredCall) -> tuple[Value, ...]:
@@ -143,97 +172,44 @@ def _network(
     age: Age,
 ) -> Network:
     inputs = shapes.inputs_of(root, wiring)
-    calls: list[Call] = []
-    last: list[int] = list(range(len(inputs)))  # the step of a network that makes what a step of the wiring does
-    layers: dict[str, Layer] = {}
-    number = {id(node): place for place, node in enumerate(root.walk())}
-    order: dict[str, tuple[int, int]] = {}
-    wrappers: dict[str, str] = {}
+    specs = {id(spec.node): spec for spec in recurrent_layers(root)}
+    made = Calls(wiring)
     for step, call in enumerate(wiring.calls, start=len(inputs)):
         if step in hidden:
-            last.append(0)
+            made.skip()
             continue
-        made = _made(call, neighbours, recurrent, found)
-        order |= {layer.name: (number[id(call.node)], depth) for depth, layer in enumerate(made)}
-        wrapper = call.node if call.node.class_name == TIME_DISTRIBUTED else call.wrapper
-        wrappers |= {layer.name: wrapper.path for layer in made if wrapper is not None}
-        layers |= {layer.name: layers.get(layer.name, layer) for layer in made}
-        first = len(inputs) + len(calls)
-        calls += _calls(call, made, last, first, hidden)
-        last.append(first + len(made) - 1)
-    _check_outputs(wiring, recurrent)
-    outputs = tuple(_feed(value, last) for value in wiring.outputs)
-    in_order = dict(sorted(layers.items(), key=lambda item: order[item[0]]))
-    network = Network(inputs, in_order, tuple(calls), outputs, age.joins or "all")
-    if problems := list(written_masks.differing(network, wiring, last, hidden)):
+        each_step = _wrapper(call) is not None
+        if stack := recurrent.get(id(call.node)):
+            handed = [value for name in MASK_ARGUMENTS for value in call.given.get(name, ()) if value[0] not in hidden]
+            mask = made.feed(handed[0]) if handed else None
+            states, spec = [made.feed(value) for value in _states(call)], specs[id(call.node)]
+            made.add_recurrent(stack, spec, call.reads[0], states, mask, each_step=each_step)
+        else:
+            parts = _parts(call, neighbours[id(call.node)], found, each_step=each_step)
+            made.add(parts, [made.feed(value) for value in call.reads])
+    outputs = tuple(map(made.feed, wiring.outputs))
+    if made.problems:
+        raise Unsupported("outputs are read that are not ported", tuple(dict.fromkeys(made.problems)))
+    caller = {name: wiring.calls[step - len(inputs)] for name, step in made.first_steps.items()}
+    number = {id(node): place for place, node in enumerate(root.walk())}
+    in_order = dict(sorted(made.layers.items(), key=lambda item: number[id(caller[item[0]].node)]))
+    network = Network(inputs, in_order, tuple(made.calls), outputs, age.joins or "all")
+    if problems := list(written_masks.differing(network, wiring, made.steps, hidden)):
         raise Unsupported("masks are handed to layers that are not their own", problems)
+    wrappers = {name: wrapper.path for name, call in caller.items() if (wrapper := _wrapper(call))}
     return masking.settled(network, wrappers, age)
 
 
-def _made(
-    call: WiredCall,
-    neighbours: Mapping[int, Neighbour],
-    recurrent: Mapping[int, tuple[Recurrent, ...]],
-    found: NeighbourArrays,
-) -> list[Layer]:
+def _wrapper(call: WiredCall) -> Node | None:
+    """Return the TimeDistributed that a layer is, or stands in."""
+    return call.node if call.node.class_name == TIME_DISTRIBUTED else call.wrapper
+
+
+def _parts(call: WiredCall, what: Neighbour, found: NeighbourArrays, *, each_step: bool) -> list[Layer]:
     """Return what a layer of Keras is in a network: one layer, or several, each called on the one before."""
-    node, each_step = call.node, call.wrapper is not None or call.node.class_name == TIME_DISTRIBUTED
-    if stack := recurrent.get(id(node)):
-        return [Layer(layer.name, RECURRENT, recurrent=layer, each_step=each_step) for layer in stack]
-    what, arrays = neighbours[id(node)], found.arrays.get(id(node), {})
+    node, arrays = call.node, found.arrays.get(id(call.node), {})
     before, then = (
         [Layer(f"{node.path}.{part.kind}", part.kind, part.options, each_step=each_step)] if part else []
         for part in (what.before, what.then)
     )
     return [*before, Layer(node.path, what.kind, what.options, arrays, each_step=each_step), *then]
-
-
-def _calls(
-    call: WiredCall, made: Sequence[Layer], last: Sequence[int], first: int, hidden: frozenset[int]
-) -> Iterator[Call]:
-    """Yield the calls of the layers that one is made of, each on the one before."""
-    masks_given = [value for name in MASK_ARGUMENTS for value in call.given.get(name, ()) if value[0] not in hidden]
-    mask = _feed(masks_given[0], last) if masks_given else None
-    reads = tuple(_feed(value, last) for value in call.reads)
-    if made[0].recurrent is None:
-        yield Call(made[0].name, reads)
-    else:
-        yield Call(made[0].name, reads[:1], tuple(_feed(value, last) for value in _states(call)), mask)
-    for number, layer in enumerate(made[1:]):
-        yield Call(layer.name, (Feed(first + number),), mask=mask)
-
-
-def _feed(value: Value, last: Sequence[int]) -> Feed:
-    return Feed(last[value[0]], value[1])
-
-
-def _check_outputs(wiring: Wiring, recurrent: Mapping[int, tuple[Recurrent, ...]]) -> None:
-    """Raise where an output is read that a layer does not have, or that a stack has for each of its cells."""
-    read = {value for call in wiring.calls for value in _all_reads(call)} | set(wiring.outputs)
-    problems = []
-    for step, output in sorted(read):
-        if not output:
-            continue
-        call = wiring.calls[step - len(wiring.inputs)] if step >= len(wiring.inputs) else None
-        stack = recurrent.get(id(call.node), ()) if call else ()
-        if len(stack) != 1 or not 0 <= output < _output_count(stack[0]):
-            path = call.node.path if call else wiring.inputs[step].path
-            problems.append(f"{path}: its output {output} is read, which is not ported")
-    if problems:
-        raise Unsupported("outputs are read that are not ported", problems)
-
-
-def _output_count(layer: Recurrent) -> int:
-    """Return how many outputs a recurrent layer has: its sequences, then the states of each direction."""
-    return (1 if layer.merge or not layer.backward else 2) + _state_count(layer) * layer.return_state
-
-
-def _state_count(layer: Recurrent) -> int:
-    """Return how many states a recurrent layer has: h of each direction, and the c that only an LSTM has."""
-    return sum(1 + isinstance(cell, Cell) for cell in layer.cells.values())
-
-
-def _all_reads(call: WiredCall) -> Iterator[Value]:
-    yield from call.reads
-    for values in call.given.values():
-        yield from values

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lstm_convert.frameworks.keras.functional import document, entry, input_entry, object_of, tensor_of
-from lstm_convert.frameworks.keras.network_layers import Form
+from lstm_convert.frameworks.keras.network_form import Form
 from lstm_convert.frameworks.keras.storing import OPERATIONS, Held
 
 

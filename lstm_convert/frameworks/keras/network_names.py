@@ -7,7 +7,7 @@ from collections import Counter
 _TAKEN_NOWHERE = re.compile(r"[^A-Za-z0-9_>-]")
 _LONGEST = 200
 # Keras numbers operations by itself under these names, so no layer may have one.
-_OF_OPERATIONS = re.compile(r"(take|flip|not_equal|any|logical_(and|or))(_\d+)?")
+_OF_OPERATIONS = re.compile(r"(take|flip|transpose|divide|ones_like|not_equal|any|logical_(and|or))(_\d+)?")
 
 
 class Names:

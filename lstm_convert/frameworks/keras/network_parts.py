@@ -8,12 +8,14 @@ from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.keras import extended, writing
 from lstm_convert.frameworks.keras.functional import class_name, object_of, recurrent_config
-from lstm_convert.frameworks.keras.network_flow import needed, own_dtype, rank_of, ranks
+from lstm_convert.frameworks.keras.network_flow import needed, own_dtype
+from lstm_convert.frameworks.keras.network_form import Form, Situation
 from lstm_convert.frameworks.keras.network_graph import named
-from lstm_convert.frameworks.keras.network_layers import Form, Situation, forms, needs_no_wrapper
+from lstm_convert.frameworks.keras.network_layers import forms, needs_no_wrapper
 from lstm_convert.frameworks.keras.network_told_masks import can_be_told
 from lstm_convert.frameworks.keras.storing import BFLOAT16, OLDER, Located
 from lstm_convert.network.masks import ANY, Mask, mask_of_call, masks_of_inputs, reaching
+from lstm_convert.network.shapes import Shape, shape_of, shapes
 
 _FORM_BY_MASK = ("maximum", "minimum", "multiply")
 
@@ -62,18 +64,28 @@ def called(network: Network) -> list[Called]:
     Raises:
         Unsupported: its masks cannot be told.
     """
-    there, sizes = reaching(network), ranks(network)
+    there, read = reaching(network), _read(network)
     found = []
     for number, (call, used) in enumerate(zip(network.calls, needed(network), strict=True)):
-        layer = network.layers[call.layer]
-        rank = max(rank_of(network, feed, sizes) for feed in call.inputs) - layer.each_step
-        given = masks_of_inputs(network, call, there)
-        situation = Situation(rank, masked=any(mask is not None for mask in given) or call.mask is not None)
+        layer, given = network.layers[call.layer], masks_of_inputs(network, call, there)
+        masked = any(mask is not None for mask in given) or call.mask is not None
+        situation = Situation(read[layer.name], masked)
         mask = mask_of_call(network, call, there)
         if used:
             step = number + len(network.inputs)
             found.append(Called(step, call, layer, situation, mask, given))
     return found
+
+
+def _read(network: Network) -> dict[str, Shape]:
+    """Return the shape of what each layer reads first, without entries that it works on by themselves."""
+    made, read = shapes(network), dict[str, Shape]()
+    for call in network.calls:
+        shape = shape_of(network, call.inputs[0], made)[network.layers[call.layer].each_step :]
+        other = read.setdefault(call.layer, shape)
+        if len(other) == len(shape):
+            read[call.layer] = tuple(one if one == two else None for one, two in zip(shape, other, strict=True))
+    return read
 
 
 def reasons(network: Network, options: WriteOptions) -> Iterator[str]:
@@ -167,7 +179,7 @@ def keras_forms(each: Called, name: str, dtype: str, *, return_state: bool) -> l
         made = forms(layer, each.situation)
     if not layer.each_step or needs_no_wrapper(layer):
         return made
-    return [_on_each_step(form, name, dtype) for form in made]
+    return [form if form.operation else _on_each_step(form, name, dtype) for form in made]
 
 
 def _recurrent(layer: Recurrent, name: str) -> Form:
@@ -178,4 +190,4 @@ def _recurrent(layer: Recurrent, name: str) -> Form:
 def _on_each_step(form: Form, name: str, dtype: str) -> Form:
     inner = object_of(form.class_name, named(form, f"{name}_step", dtype))
     arrays = tuple(Located(f"layer/{each.place}", each.name, each.array) for each in form.arrays)
-    return Form("TimeDistributed", {"layer": inner}, arrays)
+    return replace(form, class_name="TimeDistributed", config={"layer": inner}, arrays=arrays)

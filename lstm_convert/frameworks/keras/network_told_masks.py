@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lstm_convert.canonical import Feed, Network
+from lstm_convert.frameworks.keras.network_form import Form
 from lstm_convert.frameworks.keras.network_graph import Tensor
-from lstm_convert.frameworks.keras.network_layers import Form
 from lstm_convert.network.masks import ALL, IN_TURN, Given, Joined, Made, Mask
 
 # Makes an operation and calls it on some tensors.

@@ -3,17 +3,18 @@
 Source: keras 3.0.5 and 3.15.1, keras/src/models/functional.py (functional_from_config)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
-from lstm_convert.canonical import Layer, Model, Network, Recurrent
+from lstm_convert.canonical import Layer, Model, Network
 from lstm_convert.containers import Contents
-from lstm_convert.frameworks import WriteOptions, refuse_same, renamed_paths
+from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.keras import keepsake, writing
 from lstm_convert.frameworks.keras.network_activations import slope_factor
 from lstm_convert.frameworks.keras.network_building import Written, built
+from lstm_convert.frameworks.keras.network_form import Form
 from lstm_convert.frameworks.keras.network_graph import graph_document
-from lstm_convert.frameworks.keras.network_layers import Form, needs_no_wrapper
+from lstm_convert.frameworks.keras.network_layers import needs_no_wrapper
 from lstm_convert.frameworks.keras.network_parts import reasons
 from lstm_convert.frameworks.keras.storing import contents_of
 
@@ -32,16 +33,16 @@ def network_refusals(network: Network, options: WriteOptions) -> list[str]:
 
 
 def write(model: Model, options: WriteOptions) -> Contents:
-    """Return the contents of a Keras 3 file: of the whole network where the source told it, else of the LSTMs alone.
+    """Return the contents of a Keras 3 file: of the whole network where there is one, else of the layers alone.
 
     Args:
-        model: what Keras 3 can hold.
-        options: `extension` chooses among `.keras`, `.weights.h5` and the older `.h5`; `lstm_only` leaves out the rest.
+        model: what Keras 3 can hold; where it has a network, under the names that they are to have.
+        options: `extension` chooses among `.keras`, `.weights.h5` and the older `.h5`; `rename`, for layers alone.
 
     Returns:
         Arrays and documents for the container of that extension.
     """
-    network = _whole(model, options)
+    network = model.network
     if network is None:
         return writing.write(model, options)
     written = built(network)
@@ -56,7 +57,7 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
         model: what was written.
         options: how it was.
     """
-    network = _whole(model, options)
+    network = model.network
     if network is None:
         return writing.usage(model, options)
     written = built(network)
@@ -71,35 +72,6 @@ def usage(model: Model, options: WriteOptions) -> list[str]:
         if part.form is not None
     ]
     return lines + list(_notes(network, written)) + writing.import_notes(model, options)
-
-
-def _whole(model: Model, options: WriteOptions) -> Network | None:
-    """Return the network that is to be written under the names it is to have, or None."""
-    return None if model.network is None or options.lstm_only else _renamed(model.network, options.rename)
-
-
-def _renamed(network: Network, rename: Mapping[str, str]) -> Network:
-    paths = renamed_paths(network.layers, rename)
-    refuse_same(paths)
-    layers = {
-        paths[layer.name]: replace(
-            layer,
-            name=paths[layer.name],
-            recurrent=None if layer.recurrent is None else _moved(layer.recurrent, layer.name, paths[layer.name]),
-        )
-        for layer in network.layers.values()
-    }
-    calls = tuple(replace(call, layer=paths[call.layer]) for call in network.calls)
-    return replace(network, layers=layers, calls=calls)
-
-
-def _moved(layer: Recurrent, old: str, new: str) -> Recurrent:
-    """Return a recurrent layer under a new name, its place in a stack kept where the name still says it."""
-    if old == new:
-        return layer
-    place = "" if layer.depth is None else f".l{layer.depth}"
-    path = new.removesuffix(place)
-    return replace(layer, path=path, depth=layer.depth if path != new else None)
 
 
 def _kept(network: Network, written: Written) -> Contents:
@@ -122,6 +94,8 @@ def _notes(network: Network, written: Written) -> Iterator[str]:
             continue
         if written.names[name] != name:
             yield f"{name}: is called {written.names[name]}; Keras takes no such name, or another layer has it"
+        if name in written.apart:
+            yield f"{name}: has layers before and after it, with which all backends of Keras compute the same"
         yield from _what_was_done(layer)
 
 

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from lstm_convert.containers import Contents
 from lstm_convert.errors import LayoutMismatch
 from lstm_convert.frameworks.keras import extended
-from lstm_convert.frameworks.keras.architecture import EXTENDED, CellSpec, Node, recurrent_layers, snake_case
+from lstm_convert.frameworks.keras.architecture import BACKWARD, FORWARD, Node, snake_case
 from lstm_convert.frameworks.keras.located import LocatedCell, LocatedLayer, kind_by_shape, unstated
+from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED, CellSpec, recurrent_layers
 from lstm_convert.table import KERAS_2
 
 # tf.keras 2.12 to 2.14 kept layers under the second name, 2.12 and 2.13 with gaps in their numbers.
 LAYER_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 _NAMES = tuple(KERAS_2.names())
-_DIRECTIONS = ("forward_layer", "backward_layer")
+_DIRECTIONS = (FORWARD, BACKWARD)
 
 
 def recognises(contents: Contents) -> bool:
@@ -152,8 +153,9 @@ def _by_shape(contents: Contents) -> Iterator[LocatedLayer]:
     for owner, found in layers.items():
         found.sort(key=lambda entry: _DIRECTIONS.index(entry[0]) if entry[0] else 0)
         directions, kinds, cells = zip(*found, strict=True)
-        spec = unstated(_path(contents, owner), kinds, bidirectional=set(directions) == set(_DIRECTIONS))
-        yield LocatedLayer(spec, cells)
+        both = set(directions) == set(_DIRECTIONS)
+        backward = [both and direction == BACKWARD for direction in directions]
+        yield LocatedLayer(unstated(_path(contents, owner), kinds, backward), cells)
 
 
 def _owner(group: str) -> tuple[str, str]:

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from lstm_convert.errors import InvalidFile
-from lstm_convert.frameworks.keras.architecture import MERGE, Node, recurrent_layers
+from lstm_convert.frameworks.keras.architecture import MERGE, Node
 from lstm_convert.frameworks.keras.inbound import Inbound, Tensor, call_of, tensors
+from lstm_convert.frameworks.keras.recurrent_specs import recurrent_layers
 
 INPUT_LAYER = "InputLayer"
 TIME_DISTRIBUTED = "TimeDistributed"

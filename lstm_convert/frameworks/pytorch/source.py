@@ -15,6 +15,7 @@ from lstm_convert.activations import computable
 from lstm_convert.canonical import LSTM, Array, Model, Network, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
+from lstm_convert.export.loading import mark_of
 from lstm_convert.export.network_plan import NetworkPlan
 from lstm_convert.export.network_refusals import network_reasons
 from lstm_convert.export.network_state import network_keys, network_state
@@ -23,6 +24,8 @@ from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_
 from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
 DOCUMENT = "lstm_convert_source"
+_TEXT = "source"
+_MARK = "mark"
 VERSION = 2
 _READ = (1, VERSION)  # the first knew no networks
 
@@ -44,10 +47,17 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         options: none but `keepsakes` concerns these files.
 
     Raises:
-        InvalidFile: the document is damaged or of a later version.
+        InvalidFile: the document is damaged or of a later version, or source code and weights do not go together.
         LayoutMismatch: arrays are missing or mis-shaped.
     """
     refuse_options(options, "the weights of source code, which say their activations themselves")
+    text, mark = contents.document(_TEXT), contents.document(_MARK)
+    if text is not None and mark is not None and mark_of(text) not in (None, mark):
+        raise InvalidFile(
+            "its source code and its weights were not written together",
+            [f"expected weights with the mark {mark_of(text)}, found {mark:.20}"],
+            "Convert again; the .safetensors file is a whole model by itself and can be the source.",
+        )
     said = document.parsed(contents.document(DOCUMENT))
     if said.get("version") not in _READ:
         raise InvalidFile(
@@ -103,12 +113,12 @@ def write(model: Model, options: WriteOptions) -> Contents:
 
     Args:
         model: the layers; where it has a network, under the names that they are to have.
-        options: `lstm_only`; `rename`, for layers alone.
+        options: `rename`, for layers alone.
 
     Raises:
         Unsupported: the layers wait for one another in a circle, or torch lacks what a network needs.
     """
-    if model.network is not None and not options.lstm_only:
+    if model.network is not None:
         return _whole(model, model.network)
     model = replace(model, layers=renamed(model.layers, options.rename))
     described = [_described(layer, places) for layer, places in zip(model.layers, keys(model), strict=True)]
@@ -133,13 +143,14 @@ def _whole(model: Model, network: Network) -> Contents:
 def _written(model: Model, arrays: Mapping[str, Stored], said: Mapping[str, Any]) -> Contents:
     from lstm_convert.export.text import text_of  # noqa: PLC0415 (who only reads writes no source code)
 
-    return Contents(arrays, {"": {"source": text_of(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+    text = text_of(model)
+    return Contents(arrays, {"": {_TEXT: text, "format": "pt", _MARK: mark_of(text), DOCUMENT: json.dumps(said)}})
 
 
-def usage(model: Model, options: WriteOptions) -> list[str]:
+def usage(model: Model, options: WriteOptions) -> list[str]:  # noqa: ARG001 (as every writer's functions)
     """Return how to use what was written."""
     lines = ["import load from this file: model = load() has the weights, in eval mode"]
-    if model.network is not None and not options.lstm_only:
+    if model.network is not None:
         return [*lines, f"{NetworkPlan(model.network).usage}, batch first"]
     if len(model.layers) == 1:
         last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"

@@ -59,17 +59,7 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
 
 
 def network_engine(model: Model, path: Path | None, contents: Contents | None) -> NetworkEngine:  # noqa: ARG001 (as every adapter's)
-    """Return a written-out network in PyTorch.
-
-    Args:
-        model: the model as it was read.
-        path: the source code or its weights, or None.
-        contents: that file, opened.
-
-    Raises:
-        MissingFramework: PyTorch or safetensors is not installed.
-        Unsupported: the source code is not what this version writes, or the weights do not fit it.
-    """
+    """Return a written-out network in PyTorch; what it takes and raises is what `runner` does."""
     _, whole, _, torch = _opened(path, contents)
     dtype = next((parameter.dtype for parameter in whole.parameters()), torch.float32)
 
@@ -107,7 +97,7 @@ def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, s
             f"the text of {path.name} is not what this version of lstm_convert writes for its weights, "
             "so it is not executed"
         )
-    whole = _loaded(module, path.with_suffix(_ENDING) if found is not None else path)
+    whole = _loaded(module, path.resolve().with_suffix(_ENDING) if found is not None else path)
     return written, whole, rebuilt, torch
 
 

@@ -77,13 +77,13 @@ def write(model: Model, options: WriteOptions) -> Contents:
 
     Args:
         model: the layers; where it has a network, under the names that they are to have.
-        options: `lstm_only`; `stack`, `rename`, for layers alone.
+        options: `stack`, `rename`, for layers alone.
 
     Returns:
         The arrays by key: `<path>.weight_ih_l0`, `_reverse` for the backward half; of a whole network, names of
         their own for the weights that nn.LSTM, nn.GRU and nn.RNN would compute something else with.
     """
-    if model.network is not None and not options.lstm_only:
+    if model.network is not None:
         return Contents({key: Stored.of(array) for key, array in network_state(model.network).items()})
     arrays: dict[str, Stored] = {}
     for layer in as_written(model.layers, options):
@@ -103,7 +103,7 @@ def _arrays(layer: Recurrent) -> dict[str, Stored]:
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return how to use what was written, a line a module: the module to make, and what to take from its output."""
-    if model.network is not None and not options.lstm_only:
+    if model.network is not None:
         own = own_classes(model.network)
         usual = tuple(layer for layer in model.layers if layer.name not in own)
         return [*_modules(usual), *_whole_module(model.network, own)]

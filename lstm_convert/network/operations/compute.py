@@ -16,6 +16,7 @@ from lstm_convert.network.operations.reshaping import (
     repeat,
     reshape,
     take,
+    transpose,
     upsampling,
     zero_padding,
 )
@@ -44,6 +45,7 @@ _OF_ONE: Mapping[str, Callable[[Layer, Float64], Float64]] = MappingProxyType({
     "reshape": reshape,
     "softmax": softmax,
     "take": take,
+    "transpose": transpose,
     "upsampling": upsampling,
     "zero_padding": zero_padding,
 })  # fmt: skip

@@ -21,6 +21,11 @@ def permute(layer: Layer, x: Float64) -> Float64:
     return x.transpose(0, *layer.options["order"])
 
 
+def transpose(layer: Layer, x: Float64) -> Float64:
+    """Return all axes in another order, the batch among them."""
+    return x.transpose(layer.options["order"])
+
+
 def repeat(layer: Layer, x: Float64) -> Float64:
     """Return a row of each sample, (batch, features), as so many equal steps, (batch, times, features)."""
     return np.repeat(x[:, None], layer.options["times"], axis=1)

@@ -1,0 +1,68 @@
+"""The files that a source consists of: none of them is written over, and none may change while it is read."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from glob import escape
+from pathlib import Path
+
+from lstm_convert.errors import InvalidFile
+from lstm_convert.formats import FORMATS
+
+CHANGED = "changed while it was read"
+AGAIN = "Wait until whoever writes it is done, and try again."
+
+
+def files_of(source: Path) -> Iterator[Path]:
+    """Yield the files that a source may consist of.
+
+    Args:
+        source: the file that is given.
+    """
+    yield source
+    for entry in FORMATS:
+        for ending in entry.read_as:
+            if source.name.endswith(ending):
+                if entry.beside:
+                    yield source.with_suffix(entry.beside)
+                if entry.parts:
+                    yield from source.parent.glob(escape(source.name.removesuffix(ending)) + entry.parts)
+
+
+def check_apart(source: Path, written: Iterable[Path]) -> None:
+    """Raise where what is to be written is the source.
+
+    Args:
+        source: the file that is given.
+        written: the files that are to be written, or to go.
+
+    Raises:
+        InvalidFile: one of them is, by whatever name.
+    """
+    written = list(written)
+    for read in files_of(source):
+        for path in written:
+            with suppress(OSError):  # what is not there, or cannot be looked at, is reported by who opens it
+                if read.samefile(path):
+                    raise InvalidFile(
+                        "is the source itself", next_step="Use another name; the source is never replaced."
+                    )
+
+
+def watched(source: Path) -> Callable[[], bool]:
+    """Return what tells whether a source has changed since this was called, as far as the system notes it.
+
+    Args:
+        source: the file that is given.
+    """
+    before = _noted(source)
+    return lambda: _noted(source) != before
+
+
+def _noted(source: Path) -> dict[Path, tuple[int, ...]]:
+    """Return which files a source's are, how large they are and when they were last written."""
+    noted: dict[Path, tuple[int, ...]] = {}
+    for path in files_of(source):
+        with suppress(OSError):
+            found = path.stat()
+            noted[path] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return noted

@@ -1,0 +1,135 @@
+"""Write a model whole or not at all: where nobody looks first, and under its name once it is read back and proved."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from lstm_convert import placing
+from lstm_convert.canonical import Model
+from lstm_convert.errors import InvalidFile, Unsupported, naming
+from lstm_convert.formats import Format, for_writing
+from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.portion import refusals
+from lstm_convert.precision import cast
+from lstm_convert.proof import Proof, prove
+from lstm_convert.sources import AGAIN, CHANGED
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that writing to a path makes, in the order in which they get their names.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UnknownFormat: nothing is written under its ending.
+    """
+    beside = for_writing(path)[0].beside
+    return [path.with_suffix(beside), path] if beside else [path]
+
+
+def check_free(place: Path, *, force: bool) -> None:
+    """Raise where a file that writing to a place makes or removes may not be replaced.
+
+    Args:
+        place: the file.
+        force: whether existing ones are replaced.
+
+    Raises:
+        InvalidFile: one is a folder, exists already, or lies in no folder.
+    """
+    for path in (*files_of(place), *placing.said_of(place)):
+        with naming(path):
+            placing.check_free(path, force=force)
+
+
+def write(
+    model: Model,
+    path: Path,
+    options: WriteOptions,
+    *,
+    force: bool,
+    said: Mapping[str, Callable[[Path], None]] = MappingProxyType({}),
+    changed: Callable[[], bool] = lambda: False,
+) -> tuple[Model, Proof]:
+    """Write a model where nobody looks, read it back, prove it, and only then give it its name.
+
+    Args:
+        model: the model; what of it is written, `portion` says.
+        path: the file.
+        options: how it is written.
+        force: whether existing files are replaced.
+        said: what writes a file about this one, by the ending that it adds to its name.
+        changed: whether the source is no longer what was read.
+
+    Returns:
+        The model as it is read back, and its proof.
+
+    Raises:
+        LstmConvertError: as `save` raises.
+    """
+    with naming(path):
+        place = placing.place_of(path)
+    check_free(place, force=force)
+    entry, _ = for_writing(path)
+    with naming(path):
+        if reasons := refusals(model, entry.adapter, options):
+            raise Unsupported(
+                f"cannot hold this model exactly as {entry.name}",
+                reasons,
+                "The canonical form (.npz, .lstm.safetensors) holds more, and so does source code (model.py).",
+            )
+        texts = entry.adapter.companions(model, options) if hasattr(entry.adapter, "companions") else {}
+        companions = placing.not_yet_beside(place, texts, force=force)
+        contents = entry.adapter.write(cast(model, options.dtype) if options.dtype else model, options)
+        about = {place.with_name(place.name + ending): writer for ending, writer in said.items()}
+        paths = [*companions, *files_of(place), *about]
+        with placing.replacing(paths, force=force, obsolete=placing.said_of(place)) as folder:
+            for companion, text in companions.items():
+                (folder / companion.name).write_text(text, "utf-8")
+            made = folder / place.name
+            entry.opener.write(made, contents)
+            result = _reread(made, entry, model)
+            proof = _proven(model, result, options)
+            for other, writer in about.items():
+                writer(folder / other.name)
+            if changed():
+                raise InvalidFile(f"its source {CHANGED}", next_step=AGAIN)
+    return result, proof
+
+
+def write_proof(model: Model, dtype: str | None, path: Path) -> None:
+    """Write what a model computes, for a file that it is converted to.
+
+    Args:
+        model: the source.
+        dtype: the type of number that the user lets the result be rounded to, or None.
+        path: where to.
+    """
+    from lstm_convert import proofs  # noqa: PLC0415 (few conversions need it)
+
+    proofs.write(model, path, dtype=dtype)
+
+
+def _reread(path: Path, entry: Format, model: Model) -> Model:
+    """Return a model as it is read back."""
+    with entry.opener.opened(path) as contents:
+        if model.network is not None and hasattr(entry.adapter, "reread"):
+            result: Model = entry.adapter.reread(contents, model)
+        else:
+            result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
+        return result
+
+
+def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
+    """Return how far what was written is from its source: each recurrent layer, and the network where there is one."""
+    proof = prove(model, result, options.allow)
+    if model.network is None:
+        return proof
+    if result.network is None:
+        raise InvalidFile("what was written is not read back as a whole network", result.not_understood)
+    from lstm_convert.network.proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
+
+    whole = prove_network(model.network, result.network)
+    return replace(whole, max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference))
