@@ -18,8 +18,9 @@ from typing import Any
 import lstm_convert
 from lstm_convert.errors import LstmConvertError
 
-_TEMPORARY = ".lstm-convert-"  # what a conversion is written to before it is proved
 TARGET = "target.py"
+# What a conversion is written to before it is proved, and by which names that is taken away from inside it.
+_TEMPORARY, _IN_IT = ".lstm-convert-", (TARGET, "target.safetensors")
 LARGEST_MEMORY = 1 << 30
 # What no reading does: run a program, reach the network, compile or run code, load a library, remove or rename.
 FORBIDDEN = (
@@ -55,7 +56,7 @@ def _warm_up(root: Path) -> None:
 
 
 def _note(seen: list[str], event: str, arguments: tuple[Any, ...]) -> None:
-    if _TEMPORARY in repr(arguments):
+    if _TEMPORARY in repr(arguments) or (arguments and arguments[0] in _IN_IT):
         return
     if event.startswith(FORBIDDEN):
         seen.append(f"{event} {arguments!r:.100}")
