@@ -226,7 +226,7 @@ def test_a_source_that_changes_while_it_is_read_fails_and_is_not_written(monkeyp
 
     monkeypatch.setattr(conversion, "load", changing)
     done = batch("m/*.h5", "npz", "out")
-    assert done.reasons == {"changed while it was read": 1}
+    assert done.reasons == {"its source changed while it was read": 1}
     assert files() == ["batch.jsonl"]
 
 

@@ -72,7 +72,7 @@ def test_a_mask_reaches_into_a_model_inside_a_model(inner: Callable[[], Any], en
     source = saved(model, tmp_path, ending)
     assert lstm_convert.load(source)["inner.rnn"].masked_by == "mask"
     with pytest.raises(Unsupported, match="knows no masks"):
-        lstm_convert.convert(source, tmp_path / "result.pt")
+        lstm_convert.convert(source, tmp_path / "result.pt", lstm_only=True)
 
 
 def test_a_mask_is_named_after_the_layer_that_makes_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from lstm_convert.errors import Unsupported
 from lstm_convert.network.inputs import network_inputs
 from lstm_convert.network.reference import every_step, run_network
 
-UNKNOWN = {"upsampling bilinear"}
+UNKNOWN = {"time first", "upsampling bilinear"}
 OF_NUMBERS = sorted(
     name for name, network in PLAIN.items() if all(layer.kind != "embedding" for layer in network.layers.values())
 )

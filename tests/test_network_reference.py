@@ -73,8 +73,16 @@ def test_flip_is_an_axis_turned_around(axis: int) -> None:
     np.testing.assert_array_equal(found, x[:, ::-1] if axis == 1 else x[..., ::-1])
 
 
+def test_transpose_moves_the_batch_too() -> None:
+    x = random(2, 7, 3)
+    (found,) = run_network(one_layer(Layer("it", "transpose", {"order": (1, 0, 2)}), (7, 3)), [x])
+    np.testing.assert_array_equal(found, x.transpose(1, 0, 2))
+
+
 def test_every_kind_is_compared() -> None:
-    assert {case.kind for case in CASES} | {"embedding", "flip", "masking", "take", "recurrent"} == set(KINDS)
+    assert {case.kind for case in CASES} | {"embedding", "flip", "masking", "take", "transpose", "recurrent"} == set(
+        KINDS
+    )
 
 
 PER_STEP = [case for case in CASES if case.kind not in ("merge", "prelu", "dropout", "activation", "relu")][::3]

@@ -488,7 +488,7 @@ HOSTILE = [
     "bi-lstm/1", "class", "é", "forward", "training", "", "1", '"""', "'''", "\\", 'x"); import os; os.abort(); ("',
     "a\nimport os\nos.abort()\n", "\x00", "\u2028os.abort()", "{0}", "self", "Tensor", "nn", "torch", "F", "load",
     "Model", "x", "mask", "output", "hard_sigmoid", "same_padding", "_", "T", "h_n", "entries", "x" * (1 << 21),
-    "y" * 300, "\ud800", "A" * 60, "A" * 61, "print", "None", "counts", "kept",
+    "y" * 300, "A" * 60, "A" * 61, "print", "None", "counts", "kept",
 ]  # fmt: skip
 
 

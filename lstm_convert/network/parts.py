@@ -17,7 +17,7 @@ def part_of(network: Network, source: Feed, target: Feed, given: Input, mask: In
         mask: what the part's second input is, the mask on the first, where there is one.
 
     Raises:
-        Unsupported: it is made of something else too, or a merge reads what is masked.
+        Unsupported: it is made of something else too, a merge reads what is masked, or samples are not its rows.
     """
     first = len(network.inputs)
     needed = _needed(network, source, target)
@@ -32,6 +32,8 @@ def part_of(network: Network, source: Feed, target: Feed, given: Input, mask: In
 
     for step in sorted(needed - {source.step}):
         call = network.calls[step - first]
+        if network.layers[call.layer].kind == "transpose":
+            raise Unsupported("its samples are not rows", [f"{call.layer} moves them to another axis"])
         handed = moved([call.mask])[0] if call.mask else None
         if mask is not None and source in call.inputs and handed is None:
             if network.layers[call.layer].kind == "merge":
