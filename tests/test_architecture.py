@@ -22,11 +22,12 @@ MODULES = {
 # What the modules of each part may import of the others; a folder is one part, and so is the package itself.
 MAY_IMPORT = {
     "errors": [],
+    "blocks": [],
     "bundle": [],
     "canonical": ["canonical", "errors"],
     "activations": ["canonical", "errors"],
     "layout": ["canonical", "errors"],
-    "packing": ["bundle", "canonical", "errors", "layout"],
+    "packing": ["blocks", "bundle", "canonical", "errors", "layout"],
     "table": ["activations", "canonical", "layout"],
     "reference": ["activations", "canonical", "errors"],
     "network": ["activations", "canonical", "errors", "network", "precision", "proof", "reference", "sequences"],
@@ -34,10 +35,10 @@ MAY_IMPORT = {
     "proof": ["canonical", "errors", "precision", "reference"],
     "formats": ["errors"],
     "yaml_text": ["errors"],
-    "containers": ["containers", "errors"],
-    "export": ["activations", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
+    "containers": ["blocks", "containers", "errors"],
+    "export": ["activations", "blocks", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
-        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
+        "activations", "blocks", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
         "network", "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
@@ -79,7 +80,7 @@ MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_reading", "terminal", "__main__")
 CORE = [
-    "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
+    "activations", "blocks", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
     "proof", "reference",
 ]  # fmt: skip
 HEAVY = [

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from lstm_convert.canonical.cells import Array
+from lstm_convert.canonical.gates import Array
 from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.canonical.network import Network
 

@@ -6,13 +6,14 @@
 import io
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
+from lstm_convert.blocks import BYTES, FileMap, kept, placed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
 
@@ -22,6 +23,7 @@ _WHOLE = "Save the model again, so that one file holds all of it."
 _DEEPEST_GROUP = 100
 _LARGEST_ATTRIBUTE = 1 << 26
 _LARGEST_COMPRESSION_RATIO = 200
+_PLAIN = "fiuV"  # the kinds of number that lie in the file as in memory; V are those that HDF5 does not know
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -30,46 +32,110 @@ def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's s
 
 
 @contextmanager
-def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
+def opened(path: Path) -> Iterator[Contents]:
     """Yield the arrays and attributes of an HDF5 file, both by their path in it.
-
-    Args:
-        path: the file, or its bytes.
 
     Raises:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
+    with _opened(path) as file, path.open("rb") as stream:
+        mapped = FileMap.of(stream)
+        try:
+            yield _contents(file, memoryview(mapped))
+        finally:
+            with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+                mapped.close()
+
+
+@contextmanager
+def opened_within(content: memoryview) -> Iterator[Contents]:
+    """Yield the same of an HDF5 file that is a part of another.
+
+    Args:
+        content: its bytes.
+
+    Raises:
+        InvalidFile: as `opened` raises.
+    """
+    with _opened(_Stream(content)) as file:
+        yield _contents(file, content)
+
+
+class _Stream(io.RawIOBase):
+    """Bytes as a file that is read."""
+
+    def __init__(self, content: memoryview) -> None:
+        self.content, self.place = content, 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, counted from the beginning, from here or from the end."""
+        self.place = offset + (0, self.place, len(self.content))[whence]
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes."""
+        found = self.content[self.place : self.place + len(buffer)]
+        buffer[: len(found)] = found
+        self.place += len(found)
+        return len(found)
+
+
+def _opened(source: Path | _Stream) -> h5py.File:
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(source, "r")
     except OSError as error:
         raise InvalidFile(
             f"this HDF5 file cannot be opened: {error}", next_step="It may be cut short; copy or download it again."
         ) from error
-    with file:
-        arrays: dict[str, Stored] = {}
-        attributes: dict[str, dict[str, Any]] = {}
-        try:
-            _collect(file, "", arrays, attributes, around=())
-        except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
-            raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
-        yield Contents(arrays, attributes)
 
 
-def write(path: Path | io.BytesIO, contents: Contents) -> None:
+def _contents(file: h5py.File, content: memoryview) -> Contents:
+    arrays: dict[str, Stored] = {}
+    attributes: dict[str, dict[str, Any]] = {}
+    try:
+        _collect(file, "", arrays, attributes, content, around=())
+    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+        raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
+    return Contents(arrays, attributes)
+
+
+def write(path: Path, contents: Contents) -> None:
     """Write arrays and attributes, each at its path, as an HDF5 file.
 
     Args:
-        path: where to, or a buffer.
+        path: where to.
         contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
     """
+    with path.open("w+b") as stream:
+        write_to(stream, contents)
+
+
+def write_to(stream: IO[bytes], contents: Contents) -> None:
+    """Write the same to a stream that is open for reading and writing, and empty.
+
+    Args:
+        stream: where to.
+        contents: as in `write`.
+    """
     # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
-    with path.open("w+b") if isinstance(path, Path) else nullcontext(path) as stream, h5py.File(stream, "w") as file:
+    with h5py.File(stream, "w") as file:
         for group, values in contents.attributes.items():
             if group not in contents.arrays:
                 _set_attributes(file.require_group(group or "/"), values)
         for name, stored in contents.arrays.items():
-            dataset = file.create_dataset(name, data=stored.read())
+            dataset = file.create_dataset(name, stored.shape, stored.dtype)
+            _fill(dataset, stored)
             _set_attributes(dataset, contents.attributes.get(name, {}))
+
+
+def _fill(dataset: h5py.Dataset, stored: Stored) -> None:
+    if not stored.shape:
+        dataset[()] = stored.read()
+        return
+    first = 0
+    for block in stored.blocks():
+        dataset[first : first + len(block)] = block
+        first += len(block)
 
 
 def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
@@ -82,6 +148,7 @@ def _collect(
     prefix: str,
     arrays: dict[str, Stored],
     attributes: dict[str, dict[str, Any]],
+    content: memoryview,
     around: tuple[int, ...],
 ) -> None:
     address = h5py.h5o.get_info(group.id).addr
@@ -94,13 +161,13 @@ def _collect(
             raise InvalidFile(f"{path} is a link to somewhere else, which is not followed", next_step=_WHOLE)
         item = group[name]
         if isinstance(item, h5py.Group):
-            _collect(item, path, arrays, attributes, (*around, address))
+            _collect(item, path, arrays, attributes, content, (*around, address))
         elif isinstance(item, h5py.Dataset):
-            arrays[path] = _stored(item, path)
+            arrays[path] = _stored(item, path, content)
             attributes[path] = _attributes(item, path)
 
 
-def _stored(dataset: h5py.Dataset, path: str) -> Stored:
+def _stored(dataset: h5py.Dataset, path: str, content: memoryview) -> Stored:
     """Return a dataset as a stored array, once it is certain that its numbers lie in this file, as many as it says."""
     if dataset.is_virtual or dataset.external:
         raise InvalidFile(f"{path} keeps its numbers in another file, which is not opened", next_step=_WHOLE)
@@ -113,13 +180,34 @@ def _stored(dataset: h5py.Dataset, path: str) -> Stored:
 
     def read() -> Any:
         try:
-            return np.asarray(dataset[()])
+            start = _start(dataset)
+            if start is not None and start + size <= len(content):
+                return placed(content, dataset.dtype, shape, start)
+            return np.asarray(dataset[()]) if dataset.dtype.hasobject else kept(shape, dataset.dtype, _blocks(dataset))
         except OSError as error:
             raise InvalidFile(
                 f"{path} cannot be read: {error}", next_step="Copy or download the file again."
             ) from error
 
     return Stored(tuple(shape), dataset.dtype, read)
+
+
+def _start(dataset: h5py.Dataset) -> int | None:
+    """Return where a dataset's numbers begin in the file, if they lie there one behind the other as NumPy has them."""
+    start: int | None = dataset.id.get_offset()
+    plain = dataset.dtype.kind in _PLAIN and dataset.id.get_type() == h5py.h5t.py_create(dataset.dtype)
+    return start if plain else None
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+    """Yield a dataset's rows, some at a time, in whatever way they are stored."""
+    if not dataset.shape:
+        yield np.asarray(dataset[()])
+        return
+    at_once = max(1, BYTES // max(1, math.prod(dataset.shape[1:]) * dataset.dtype.itemsize))
+    whole_chunks = dataset.chunks[0] if dataset.chunks else 1  # a chunk is decompressed as a whole
+    at_once = -(-at_once // whole_chunks) * whole_chunks
+    yield from (dataset[start : start + at_once] for start in range(0, dataset.shape[0], at_once))
 
 
 def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, Any]:

@@ -9,17 +9,17 @@
 
 import json
 import math
-import mmap
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstm_convert.blocks import FileMap, placed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, dtype_named, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[Contents]:
     """Open a safetensors file; its `__metadata__` is `attributes[""]`.
 
     Yields:
-        The arrays, in the order in which their numbers lie in the file, as views of the mapped file.
+        The arrays, in the order in which their numbers lie in the file, large ones as views of the mapped file.
 
     Raises:
         InvalidFile: the header is damaged or does not describe the file exactly.
@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[Contents]:
         size = path.stat().st_size
         if len(length) < LENGTH.size:
             raise InvalidFile(f"a safetensors file has at least {LENGTH.size} bytes, this one {size}")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = FileMap.of(file)
     try:
         yield _contents(mapped, LENGTH.unpack(length)[0])
     finally:
@@ -82,7 +82,7 @@ def opened(path: Path) -> Iterator[Contents]:
             mapped.close()
 
 
-def _contents(mapped: mmap.mmap, length: int) -> Contents:
+def _contents(mapped: FileMap, length: int) -> Contents:
     start = LENGTH.size + length
     if length > LONGEST_HEADER or start > len(mapped):
         raise InvalidFile(f"the header should have {length} bytes, the file has {len(mapped)}", next_step=COPY_AGAIN)
@@ -97,7 +97,7 @@ def _contents(mapped: mmap.mmap, length: int) -> Contents:
         if begin != end:
             raise InvalidFile(f"the numbers of {name} should begin at {end}, where others end; they begin at {begin}")
         end = stop
-        arrays[name] = Stored(shape, dtype, _reader(mapped, start + begin, dtype, shape))
+        arrays[name] = Stored(shape, dtype, partial(placed, mapped, dtype.newbyteorder("<"), shape, start + begin))
     if start + end != len(mapped):
         raise InvalidFile(
             f"the arrays take {end} bytes, but {len(mapped) - start} follow the header", next_step=COPY_AGAIN
@@ -147,17 +147,8 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, 
     return dtype, tuple(shape), begin, end
 
 
-def _reader(mapped: mmap.mmap, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
-    def read() -> NDArray[Any]:
-        if 0 in shape:
-            return np.empty(shape, dtype)
-        return np.frombuffer(mapped, dtype.newbyteorder("<"), math.prod(shape), start).reshape(shape)
-
-    return read
-
-
 def write(path: Path, contents: Contents) -> None:
-    """Write the arrays in their own order, one in memory at a time; `attributes[""]` becomes `__metadata__`.
+    """Write the arrays in their own order, a few megabytes at a time; `attributes[""]` becomes `__metadata__`.
 
     Raises:
         Unsupported: an array's type, its name or an attribute has no place in the format.
@@ -174,7 +165,7 @@ def write(path: Path, contents: Contents) -> None:
     with path.open("wb") as file:
         file.write(LENGTH.pack(len(header)) + header)
         for stored in contents.arrays.values():
-            file.write(little_endian(stored))
+            file.writelines(little_endian(stored))
 
 
 def _dtype_name(name: str, stored: Stored) -> str:

@@ -1,16 +1,20 @@
 """Zip archives of arrays: all members checked before any is read, stored ones read in place, written reproducibly."""
 
-import mmap
+import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
+import numpy as np
+
+from lstm_convert.blocks import FileMap, blocks_of, kept
 from lstm_convert.errors import InvalidFile
 
 START = b"PK\x03\x04"
@@ -25,6 +29,8 @@ NEEDS_ZIP64 = 2**30
 ENCRYPTED = 0x1
 BOMB_BYTES, BOMB_RATIO = 2**26, 100
 """A member larger than this that claims to have been compressed by more than this is taken for a bomb."""
+
+_READ_AT_ONCE = 1 << 20
 
 BROKEN = (ArithmeticError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)
 """What zipfile raises on damaged archives."""
@@ -49,7 +55,7 @@ class Archive:
 
     members: Mapping[str, Member]
     zip: zipfile.ZipFile
-    map: mmap.mmap
+    map: FileMap
 
     def stream(self, name: str) -> IO[bytes]:
         """Open a member for reading from its beginning."""
@@ -57,17 +63,20 @@ class Archive:
             return self.zip.open(name)
 
     def read(self, name: str) -> memoryview:
-        """Return a member's bytes: a view of the file where they are stored as they are, else the decompressed copy."""
+        """Return a member's bytes: a view of the file where they are stored as they are, else of what they grew to."""
         member = self.members[name]
         if member.stored:
             return memoryview(self.map)[member.start : member.start + member.size]
-        with refusing(name):
-            return memoryview(self.zip.read(name))
+        with refusing(name), self.stream(name) as stream:
+            blocks = (np.frombuffer(block, np.uint8) for block in iter(partial(stream.read, _READ_AT_ONCE), b""))
+            return kept((member.size,), np.dtype(np.uint8), blocks).data
 
     def checked(self, name: str) -> memoryview:
         """Return a member's bytes after comparing them with their checksum."""
-        content = self.read(name)
-        if zlib.crc32(content) != self.members[name].crc:
+        content, checksum = self.read(name), 0
+        for block in blocks_of(np.frombuffer(content, np.uint8)):
+            checksum = zlib.crc32(block.data, checksum)
+        if checksum != self.members[name].crc:
             raise InvalidFile(f"the member {name} does not have the checksum it states", next_step=COPY_AGAIN)
         return content
 
@@ -112,7 +121,7 @@ def opened(path: Path) -> Iterator[Archive]:
     """
     with path.open("rb") as file:
         with refusing("its directory"):
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = FileMap.of(file)
         try:
             with refusing("its directory"):
                 archive = zipfile.ZipFile(file)
@@ -124,7 +133,7 @@ def opened(path: Path) -> Iterator[Archive]:
                 mapped.close()
 
 
-def _members(archive: zipfile.ZipFile, mapped: mmap.mmap) -> dict[str, Member]:
+def _members(archive: zipfile.ZipFile, mapped: FileMap) -> dict[str, Member]:
     members: dict[str, Member] = {}
     ends: list[tuple[int, int, str]] = [(archive.start_dir, len(mapped), "the directory")]
     for info in archive.infolist():
@@ -139,7 +148,7 @@ def _members(archive: zipfile.ZipFile, mapped: mmap.mmap) -> dict[str, Member]:
     return {name: member for name, member in members.items() if not name.endswith("/")}
 
 
-def _member(info: zipfile.ZipInfo, mapped: mmap.mmap) -> Member:
+def _member(info: zipfile.ZipInfo, mapped: FileMap) -> Member:
     """Check one entry of the directory against the member's own header, and return where its data are."""
     signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(mapped, info.header_offset)
     if signature != START or method != info.compress_type:
@@ -185,6 +194,60 @@ def write(path: Path, members: Iterable[NewMember]) -> None:
             with archive.open(info, "w", force_zip64=large) as target:
                 for chunk in member.chunks():
                     target.write(chunk)
+
+
+@contextmanager
+def in_place(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> Iterator[IO[bytes]]:
+    """Add a member whose writer goes back and forth in it; its size and checksum are looked up afterwards.
+
+    Args:
+        archive: open for writing, with a member already.
+        info: the member's name and date.
+        size: how many bytes it will have at least.
+
+    Yields:
+        The member as a file of its own.
+    """
+    file, large = cast("io.BufferedRandom", archive.fp), size >= NEEDS_ZIP64
+    info.header_offset, info.CRC = archive.start_dir, 0
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(large))
+    start = file.tell()
+    yield cast("IO[bytes]", _Part(file, start))
+    file.seek(start)
+    for block in iter(partial(file.read, _READ_AT_ONCE), b""):
+        info.CRC = zlib.crc32(block, info.CRC)
+    info.compress_size = info.file_size = file.tell() - start
+    archive.start_dir = file.tell()
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(large))
+    archive.filelist.append(info)
+    archive.NameToInfo[info.filename] = info
+
+
+class _Part(io.RawIOBase):
+    """The rest of a file from some place on, as a file of its own."""
+
+    def __init__(self, file: io.BufferedRandom, start: int) -> None:
+        self.file, self.start = file, start
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, counted from the beginning, from here or from the end."""
+        place = self.file.seek(offset + (self.start if whence == io.SEEK_SET else 0), whence)
+        return place - self.start
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes."""
+        return self.file.readinto(buffer)
+
+    def write(self, content: Any) -> int:
+        """Write bytes at the place where it stands."""
+        return self.file.write(content)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut the file off, or lengthen it."""
+        assert size is not None  # noqa: S101 (HDF5 says it)
+        return self.file.truncate(self.start + size) - self.start
 
 
 def _padding(start: int) -> bytes:

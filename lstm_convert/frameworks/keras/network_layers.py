@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.canonical import Activation, Layer
-from lstm_convert.canonical.cells import Array
+from lstm_convert.canonical.gates import Array
 from lstm_convert.containers import Stored
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.keras.network_activations import Plain, slope_factor, spelled
@@ -78,8 +78,7 @@ def needs_no_wrapper(layer: Layer) -> bool:
 def _located(arrays: Mapping[str, Array | None]) -> tuple[Located, ...]:
     there = {name: array for name, array in arrays.items() if array is not None}
     return tuple(
-        Located(f"vars/{number}", name, Stored.of(np.ascontiguousarray(array)))
-        for number, (name, array) in enumerate(there.items())
+        Located(f"vars/{number}", name, Stored.of(array)) for number, (name, array) in enumerate(there.items())
     )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from lstm_convert.canonical import (
     LSTM,
     SIGMOID,
@@ -95,9 +93,9 @@ def _arrays(layer: Recurrent) -> dict[str, Stored]:
     row = layout_of(layer)
     arrays: dict[str, Stored] = {}
     for direction, cell in zip(row.directions, layer.cells.values(), strict=False):
-        for name, array in pack_arrays(row, cell).arrays.items():
+        for name, array in pack_arrays(row, cell).items():
             key = row.key.format(array=name, depth=layer.depth or 0, direction=direction)
-            arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(np.ascontiguousarray(array))
+            arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(array)
     return arrays
 
 

@@ -1,0 +1,158 @@
+"""Arrays a block of rows at a time: memory stays bounded however large they are.
+
+A large array is a view of a mapped file. The pages of it that are read count as this process's memory until they are
+let go of, which `blocks_of` and `copied` do behind them; the file stays in the system's cache.
+"""
+
+import math
+import mmap
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+BYTES = 1 << 24
+"""How much of an array is in memory at a time."""
+
+LARGE = 1 << 20
+"""An array of so many bytes is left in its file; a smaller one is copied, so that the file can be closed."""
+
+# NumPy copies a transposed matrix several times as fast in strips so narrow that what they touch stays in the cache.
+_STRIP = 16
+
+
+class FileMap(mmap.mmap):
+    """A file mapped for reading, whose pages may be let go of: they are read again where they are needed."""
+
+    @classmethod
+    def of(cls, file: IO[bytes]) -> "FileMap":
+        """Map a whole file that is open for reading."""
+        return cls(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """An array whose rows are made when they are asked for; `numpy.asarray` makes all of them.
+
+    Args:
+        shape: its shape.
+        dtype: its numbers' type.
+        make: returns the rows from one number up to another, contiguous.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    make: Callable[[int, int], Array]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001 (numpy's own signature)
+        return np.array(self.make(0, self.shape[0]), dtype=dtype, copy=copy or None)
+
+
+def blocks_of(array: Array | Rows) -> Iterator[Array]:
+    """Yield an array's rows in their order, contiguous and so many at a time that they take about `BYTES`.
+
+    Args:
+        array: any array; of one without axes, itself is the only block.
+    """
+    array = array if isinstance(array, Rows) else np.asarray(array)
+    if not array.shape:
+        yield np.asarray(array)
+        return
+    at_once = max(1, BYTES // max(1, math.prod(array.shape[1:]) * array.dtype.itemsize))
+    for start in range(0, array.shape[0], at_once):
+        stop = min(start + at_once, array.shape[0])
+        if isinstance(array, Rows):
+            yield array.make(start, stop)
+        elif (rows := array[start:stop]).flags.c_contiguous:
+            yield rows
+            let_go(rows)
+        else:
+            yield copied(rows, np.empty(rows.shape, rows.dtype))
+
+
+def copied(source: Array, target: Array) -> Array:
+    """Copy an array into another of its shape, a transposed matrix in narrow strips, and return the other.
+
+    Args:
+        source: the array.
+        target: the other, each row of it contiguous.
+    """
+    if source.ndim == 2 and abs(source.strides[0]) < abs(source.strides[1]):  # noqa: PLR2004 (a matrix)
+        read_at_once = max(_STRIP, BYTES // abs(source.strides[1]))
+        for first in range(0, source.shape[1], read_at_once):
+            columns = slice(first, first + read_at_once)
+            for start in range(0, source[:, columns].shape[1], _STRIP):
+                strip = slice(start, start + _STRIP)
+                target[:, columns][:, strip] = source[:, columns][:, strip]
+            let_go(source[:, columns])
+    else:
+        target[...] = source
+        let_go(source)
+    return target
+
+
+def kept(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[Array]) -> Array:
+    """Return the array that blocks of rows make: in memory where it is small, else in a temporary file without a name.
+
+    Args:
+        shape: of all of it.
+        dtype: of its numbers, and of the blocks'.
+        blocks: its rows in their order, contiguous.
+    """
+    if math.prod(shape) * dtype.itemsize < LARGE:
+        return np.concatenate([block.reshape(-1) for block in blocks] or [np.empty(0, dtype)]).reshape(shape)
+    with tempfile.TemporaryFile() as file:
+        for block in blocks:
+            file.write(bytes_of(block))
+        file.flush()
+        return placed(FileMap.of(file), dtype, shape)
+
+
+def placed(content: FileMap | memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], start: int = 0) -> Array:
+    """Return an array whose numbers lie in a mapped file in C order: a view of it where it is large, else a copy.
+
+    Args:
+        content: the file, or a part of it.
+        dtype: of its numbers.
+        shape: its shape.
+        start: where it begins.
+    """
+    count = math.prod(shape)
+    if not count * dtype.itemsize:
+        return np.empty(shape, dtype)
+    return owned(np.frombuffer(content, dtype, count, start).reshape(shape))
+
+
+def owned(view: Array) -> Array:
+    """Return a view of a mapped file as it is where it is large, else a copy."""
+    return view if view.nbytes >= LARGE else view.copy()
+
+
+def bytes_of(block: Array) -> memoryview:
+    """Return the bytes of a contiguous array, without copying them."""
+    return block.reshape(-1).view(np.uint8).data
+
+
+def let_go(view: Array) -> None:
+    """Let go of the pages that a view of a mapped file spans; nothing where it is none."""
+    base: Any = view
+    while base is not None and not isinstance(base, FileMap):
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    if base is None or not view.size or not hasattr(base, "madvise"):  # Windows takes pages back by itself
+        return
+    steps = [(size - 1) * step for size, step in zip(view.shape, view.strides, strict=True)]
+    address = _address(np.frombuffer(base, np.uint8, 1))
+    first = _address(view) + sum(min(step, 0) for step in steps) - address
+    last = first + sum(map(abs, steps)) + view.itemsize
+    start = first - first % mmap.PAGESIZE
+    base.madvise(mmap.MADV_DONTNEED, start, last - start)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
