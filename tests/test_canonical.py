@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Model
+from lstm_convert.canonical import LSTM, Activation, Cell, Gates, Layer, Model
 from lstm_convert.errors import LayoutMismatch
 
 
@@ -104,6 +104,12 @@ def test_a_layer_gives_its_cells_by_direction() -> None:
     assert both.cells == {"forward": one, "backward": other}
     turned = both.with_cells({"forward": other, "backward": one})
     assert (turned.forward, turned.backward, turned.path) == (other, one, "a")
+
+
+def test_a_layer_has_one_of_the_forms_of_its_kind() -> None:
+    with pytest.raises(LayoutMismatch) as caught:
+        Layer("noise", "dropout", {"form": "strange", "rate": 0.1})
+    assert caught.value.details == ("noise: form 'strange'",)
 
 
 def test_a_model_gives_a_layer_by_name_and_says_which_there_are() -> None:

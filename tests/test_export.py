@@ -31,7 +31,7 @@ from torch import nn
 from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import LSTM, Activation, Model, Recurrent
 from lstm_convert.containers import source_pair
-from lstm_convert.export import state
+from lstm_convert.export.state import state
 from lstm_convert.reference import Run, run
 
 pytestmark = [

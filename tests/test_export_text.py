@@ -21,8 +21,8 @@ from lstm_convert.activations import FUNCTIONS, named
 from lstm_convert.canonical import GRU, LSTM, Activation, LeftOut, Model, Origin, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored, safetensors, source_pair
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
-from lstm_convert.export import source
 from lstm_convert.export.names import LONGEST_NAME, attributes, comment
+from lstm_convert.export.source import source
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
 

@@ -20,10 +20,11 @@ from test_export_text import imports_of
 from torch import nn
 
 from lstm_convert.activations import FUNCTIONS, named
-from lstm_convert.canonical import GRU, LSTM, Call, Feed, Input, Layer, Model, Network, Provenance
+from lstm_convert.canonical import GRU, LSTM, Activation, Call, Feed, Input, Layer, Model, Network, Provenance
 from lstm_convert.containers import Contents, source_pair
 from lstm_convert.errors import InvalidFile
-from lstm_convert.export import network_source, network_state
+from lstm_convert.export.network import network_source
+from lstm_convert.export.network_state import network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.frameworks.pytorch import source as adapter
 from lstm_convert.frameworks.pytorch import writing
@@ -633,7 +634,7 @@ def test_a_damaged_network_is_refused(change: Any) -> None:
 
 
 def test_all_that_cannot_be_written_is_named_at_once() -> None:
-    net = chain(series(), dense(3, 3, "secret"), layer("dropout", form="strange", rate=0.1), lstm())
+    net = chain(series(), dense(3, 3, "secret"), layer("activation", activation=Activation("odd")), lstm())
     assert len(list(adapter.network_refusals(net, OPTIONS))) == 2
 
 

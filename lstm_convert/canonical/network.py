@@ -29,15 +29,18 @@ class Kind:
         arrays: the axes of each array that it has or may have, by name.
         needed: those of the arrays that it cannot be without.
         mask: `passes` the mask of its input on, `ends` it, `makes` one, or `joins` those of its inputs.
+        forms: what its option `form` may be.
     """
 
     options: tuple[str, ...] = ()
     arrays: Mapping[str, str] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
     mask: str = PASSES
+    forms: tuple[str, ...] = ()
 
 
 _WINDOW = ("rank", "size", "strides", "padding", "channels")
+_POOLED = ("max", "average")
 
 # The table of what a network is made of. What the options mean:
 #
@@ -63,21 +66,26 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     ),
     "cropping": Kind(("rank", "amounts", "channels"), mask=ENDS),
     "dense": Kind(("activation",), {"kernel": "unit input", "bias": "unit"}, ("kernel",)),
-    # form: "dropout", "spatial_dropout", "gaussian_dropout", "gaussian_noise", "alpha_dropout"; nothing at inference.
-    "dropout": Kind(("form", "rate")),
+    "dropout": Kind(  # nothing at inference
+        ("form", "rate"),
+        forms=("dropout", "spatial_dropout", "gaussian_dropout", "gaussian_noise", "alpha_dropout"),
+    ),
     "embedding": Kind(("mask_zero",), {"kernel": "word feature"}, ("kernel",), MAKES),
     "flatten": Kind(("channels",), mask=ENDS),
     "flip": Kind(("axis",), mask=ENDS),
-    # form: "max" or "average"; masked: whether masked steps do not count.
-    "global_pool": Kind(("rank", "form", "keepdims", "masked", "channels"), mask=ENDS),
+    # masked: whether masked steps do not count.
+    "global_pool": Kind(("rank", "form", "keepdims", "masked", "channels"), mask=ENDS, forms=_POOLED),
     "layer_norm": Kind(("axes", "epsilon"), {"gamma": "feature", "beta": "feature"}),
     # The mask is of those steps where all features are `value`; what they hold becomes zero.
     "masking": Kind(("value",), mask=MAKES),
-    # form: "concatenate" (axis), "add", "subtract", "multiply", "average", "maximum", "minimum", "dot" (axes,
-    # normalize: by length along them).
-    "merge": Kind(("form", "axis", "axes", "normalize"), mask=JOINS),
+    # axis is concatenate's; axes are dot's, and normalize: by length along them.
+    "merge": Kind(
+        ("form", "axis", "axes", "normalize"),
+        mask=JOINS,
+        forms=("concatenate", "add", "subtract", "multiply", "average", "maximum", "minimum", "dot"),
+    ),
     "permute": Kind(("order",), mask=ENDS),  # of the axes after the batch, counted from 1
-    "pool": Kind((*_WINDOW, "form"), mask=ENDS),
+    "pool": Kind((*_WINDOW, "form"), mask=ENDS, forms=_POOLED),
     # alpha has one number for each place of the input without the batch, size 1 along the axes that share them.
     "prelu": Kind((), {"alpha": "place"}, ("alpha",)),
     RECURRENT: Kind(),
@@ -120,6 +128,8 @@ class Layer:
     def __post_init__(self) -> None:
         kind = KINDS[self.kind]
         wrong = [f"{self.name}: option {name}" for name in sorted(set(kind.options) ^ set(self.options))]
+        form = self.options.get("form")
+        wrong += [f"{self.name}: form {form!r:.40}"] * ("form" in kind.options and form not in kind.forms)
         wrong += [f"{self.name}: {name} is no array of {self.kind}" for name in self.arrays if name not in kind.arrays]
         wrong += [f"{self.name}: {name} is missing" for name in kind.needed if name not in self.arrays]
         wrong += [f"{self.name}: a recurrent layer"] * ((self.kind == RECURRENT) != (self.recurrent is not None))

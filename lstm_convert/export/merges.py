@@ -7,7 +7,6 @@ from lstm_convert.export.forward import Size, Step, Value
 
 _OPERATORS = {"add": "+", "average": "+", "subtract": "-", "multiply": "*"}
 _EXTREMES = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
-FORMS = (*_OPERATORS, *_EXTREMES, "concatenate", "dot")
 
 # Shorter vectors are not made longer. *Source:* keras 3.15.1, keras/src/ops/nn.py, _normalize
 _SHORTEST = "1e-07"

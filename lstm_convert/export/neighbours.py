@@ -7,11 +7,11 @@ and returns what the call makes.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lstm_convert.canonical import Layer
 from lstm_convert.errors import Unsupported
 from lstm_convert.export.expressions import Call, Operation
 from lstm_convert.export.forward import OVER_UNITS, Step, Value
 from lstm_convert.export.merges import merge
+from lstm_convert.export.network_state import channel_of
 from lstm_convert.export.reshaping import (
     cropping,
     flatten,
@@ -28,7 +28,6 @@ from lstm_convert.export.windows import conv, global_pool, pool
 
 _DROPOUTS = {"dropout": "nn.Dropout", "alpha_dropout": "nn.AlphaDropout"}
 _NOISES = {"gaussian_dropout": "GaussianDropout", "gaussian_noise": "GaussianNoise"}
-DROPOUTS = (*_DROPOUTS, *_NOISES, "spatial_dropout")
 _BATCH_NORMS = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}  # by the rank of the input
 _SPATIAL = {3: "1d", 4: "2d", 5: "3d"}
 _DIGITS = 12
@@ -124,15 +123,6 @@ def prelu(step: Step) -> Value:
     step.module = Call("nn.PReLU", [] if alpha.size == 1 else [str(alpha.size)])
     order = x.order if alpha.size == 1 or x.order[1] == channel else _second(x.rank, channel)
     return step.say(step.called(x.arranged(order)), x.shape, order)
-
-
-def channel_of(layer: Layer) -> int | None:
-    """Return the axis along which a PReLU's numbers differ, counted with the batch; None where there are several."""
-    alpha = layer.arrays["alpha"]
-    differ = [axis for axis, size in enumerate(alpha.shape, start=1) if size != 1]
-    if len(differ) > 1 or not alpha.ndim:
-        return None
-    return differ[0] if differ else 1
 
 
 def relu(step: Step) -> Value:

@@ -54,12 +54,6 @@ def network_source(model: Model) -> str:
     return "\n".join([*_header(model), *imports(code), *state, "", "", code, ""])
 
 
-def network_usage(network: Network) -> str:
-    """Return how a network's written-out module is called."""
-    plan = NetworkPlan(network)
-    return f"{', '.join(plan.output_names)} = model({', '.join(plan.parameters)})"
-
-
 def _header(model: Model) -> Iterator[str]:
     origin = model.provenance
     written = comment(origin.file) or "a model in memory"

@@ -7,8 +7,7 @@ from functools import cached_property
 from lstm_convert.activations import FUNCTIONS
 from lstm_convert.canonical import LSTM, Call, Feed, Network, Recurrent
 from lstm_convert.export.names import attributes
-from lstm_convert.export.plan import Part
-from lstm_convert.export.recurrence import part_of
+from lstm_convert.export.plan import Part, part_of
 from lstm_convert.network.masks import ANY, Given, Joined, Made, Mask, mask_of_call, masks_of_inputs, reaching
 
 # What `forward` names by itself, and what the file does.
@@ -44,6 +43,11 @@ class NetworkPlan:
         alone = len(uses) == 1 and len(self.network.calls[uses[0]].inputs) == 1
         taken = {*_TAKEN, *FUNCTIONS} - ({"x"} if alone else set())
         return attributes((each.name for each in inputs), "input_", taken)
+
+    @property
+    def usage(self) -> str:
+        """How the module is called."""
+        return f"{', '.join(self.output_names)} = model({', '.join(self.parameters)})"
 
     @cached_property
     def order(self) -> list[int]:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 from lstm_convert.activations import computable
 from lstm_convert.canonical import Layer, Network
-from lstm_convert.export.merges import FORMS
-from lstm_convert.export.neighbours import DROPOUTS
 
 _MOST_AXES = 3  # of a window, in torch
 
@@ -27,9 +25,5 @@ def _of_layer(layer: Layer) -> Iterator[str]:
     activation = options.get("activation")
     if activation is not None and not computable(activation):
         yield f"{layer.name}: activation {activation} is not known"
-    if layer.kind == "merge" and options["form"] not in FORMS:
-        yield f"{layer.name}: merge {options['form']!r:.40} is not known"
-    if layer.kind == "dropout" and options["form"] not in DROPOUTS:
-        yield f"{layer.name}: {options['form']!r:.40} is not known"
     if options.get("rank", 1) > _MOST_AXES:
         yield f"{layer.name}: a window of {options['rank']} axes; torch has at most {_MOST_AXES}"

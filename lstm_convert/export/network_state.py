@@ -7,7 +7,6 @@ import numpy as np
 
 from lstm_convert.blocks import Rows
 from lstm_convert.canonical import Array, Layer, Network
-from lstm_convert.export.neighbours import channel_of
 from lstm_convert.export.network_plan import NetworkPlan
 from lstm_convert.export.state import keys_of_part, weights_of
 
@@ -97,6 +96,15 @@ def filled(layer: Layer) -> list[str]:
         for weight, array in _ARRAYS.get(layer.kind, {}).items()
         if array not in layer.arrays and (layer.kind, array) in _FILLED
     ]
+
+
+def channel_of(layer: Layer) -> int | None:
+    """Return the axis along which a PReLU's numbers differ, counted with the batch; None where there are several."""
+    alpha = layer.arrays["alpha"]
+    differ = [axis for axis, size in enumerate(alpha.shape, start=1) if size != 1]
+    if len(differ) > 1 or not alpha.ndim:
+        return None
+    return differ[0] if differ else 1
 
 
 def _weights(layer: Layer) -> Iterator[tuple[str, Array]]:

@@ -1,7 +1,7 @@
 """What is to be written for a model: which module each layer becomes, what it is called, and who hands what to whom."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lstm_convert.canonical import SIGMOID, TANH, Cell, GRUCell, Model, Recurrent, RecurrentCell, SimpleRNNCell
@@ -139,6 +139,20 @@ def planned(model: Model) -> Plan:
         tuple(tuple(chain) for chain in chains.values()),
         {parts[name].name: source.name for name, source in starts.items() if source},
     )
+
+
+def part_of(layer: Recurrent, name: str, *, masked: bool) -> Part:
+    """Return the submodule of a recurrent layer of a network.
+
+    Args:
+        layer: the layer.
+        name: the submodule's name.
+        masked: whether a mask reaches it.
+    """
+    part = Part(replace(layer, masked_by="mask" if masked else None), name)
+    if part.apart:
+        return part
+    return Part(replace(part.layer, return_sequences=True, go_backwards=False, merge="concat"), name)
 
 
 def torch_has(cell: RecurrentCell) -> bool:

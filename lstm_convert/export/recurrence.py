@@ -5,7 +5,6 @@ What the source does around the cells, the last step, the order of reading, the 
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from lstm_convert.canonical import Recurrent
 from lstm_convert.export.expressions import Call, Expression
@@ -13,20 +12,6 @@ from lstm_convert.export.forward import Size, Step, Value
 from lstm_convert.export.plan import Part
 
 _MERGED = {"sum": "{0} + {1}", "ave": "({0} + {1}) / 2", "mul": "{0} * {1}"}
-
-
-def part_of(layer: Recurrent, name: str, *, masked: bool) -> Part:
-    """Return the submodule of a recurrent layer of a network.
-
-    Args:
-        layer: the layer.
-        name: the submodule's name.
-        masked: whether a mask reaches it.
-    """
-    part = Part(replace(layer, masked_by="mask" if masked else None), name)
-    if part.apart:
-        return part
-    return Part(replace(part.layer, return_sequences=True, go_backwards=False, merge="concat"), name)
 
 
 def recurrent(step: Step, part: Part) -> list[Value]:

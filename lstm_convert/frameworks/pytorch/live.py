@@ -11,7 +11,7 @@ from lstm_convert.activations import named
 from lstm_convert.canonical import TANH, LeftOut, Model, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
-from lstm_convert.export import network_state
+from lstm_convert.export.network_state import network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
 from lstm_convert.frameworks.live import model_of, whole_network
 from lstm_convert.frameworks.pytorch import examples, state_dict, writing

@@ -7,7 +7,8 @@ import numpy as np
 
 from lstm_convert.canonical import Array, Layer, Model, Recurrent
 from lstm_convert.containers import Contents
-from lstm_convert.export import arrays_of, network_keys
+from lstm_convert.export.network_state import network_keys
+from lstm_convert.export.state import arrays_of
 
 
 def reread(contents: Contents, source: Model) -> Model:

@@ -15,17 +15,10 @@ from lstm_convert.activations import computable
 from lstm_convert.canonical import LSTM, Array, Model, Network, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError
-from lstm_convert.export import (
-    arrays_of,
-    keys,
-    network_keys,
-    network_reasons,
-    network_source,
-    network_state,
-    network_usage,
-    source,
-    state,
-)
+from lstm_convert.export.network_plan import NetworkPlan
+from lstm_convert.export.network_refusals import network_reasons
+from lstm_convert.export.network_state import network_keys, network_state
+from lstm_convert.export.state import arrays_of, keys, state
 from lstm_convert.frameworks import ReadOptions, WriteOptions, document, refuse_options, renamed
 from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
@@ -121,7 +114,7 @@ def write(model: Model, options: WriteOptions) -> Contents:
     described = [_described(layer, places) for layer, places in zip(model.layers, keys(model), strict=True)]
     said = {"version": VERSION, "layers": described, **document.of_model(model)}
     arrays = {key: Stored.of(array) for key, array in state(model).items()}
-    return Contents(arrays, {"": {"source": source(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+    return _written(model, arrays, said)
 
 
 def _whole(model: Model, network: Network) -> Contents:
@@ -134,14 +127,20 @@ def _whole(model: Model, network: Network) -> Contents:
         **document.of_model(model),
     }
     arrays = {key: Stored.of(array) for key, array in network_state(network).items()}
-    return Contents(arrays, {"": {"source": network_source(model), "format": "pt", DOCUMENT: json.dumps(said)}})
+    return _written(model, arrays, said)
+
+
+def _written(model: Model, arrays: Mapping[str, Stored], said: Mapping[str, Any]) -> Contents:
+    from lstm_convert.export.text import text_of  # noqa: PLC0415 (who only reads writes no source code)
+
+    return Contents(arrays, {"": {"source": text_of(model), "format": "pt", DOCUMENT: json.dumps(said)}})
 
 
 def usage(model: Model, options: WriteOptions) -> list[str]:
     """Return how to use what was written."""
     lines = ["import load from this file: model = load() has the weights, in eval mode"]
     if model.network is not None and not options.lstm_only:
-        return [*lines, f"{network_usage(model.network)}, batch first"]
+        return [*lines, f"{NetworkPlan(model.network).usage}, batch first"]
     if len(model.layers) == 1:
         last = "(h_n, c_n)" if isinstance(model.layers[0], LSTM) else "h_n"
         return [*lines, f"output, {last} = model(x, state), batch first"]

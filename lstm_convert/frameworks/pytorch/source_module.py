@@ -4,7 +4,7 @@ from types import ModuleType
 
 from lstm_convert.canonical import Model
 from lstm_convert.errors import Unsupported
-from lstm_convert.export import network_source, source
+from lstm_convert.export.text import text_of
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.pytorch.source import network_refusals, refusals
 
@@ -28,8 +28,3 @@ def module_of(model: Model) -> ModuleType:
     module = ModuleType("lstm_convert_written")
     exec(compile(text_of(model), "<written by lstm_convert>", "exec"), module.__dict__)  # noqa: S102 (our own text)
     return module
-
-
-def text_of(model: Model) -> str:
-    """Return the source code that is written for a model: for its network, where it has one, else for its layers."""
-    return source(model) if model.network is None else network_source(model)

@@ -17,12 +17,14 @@ import numpy as np
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
-from lstm_convert.export import keys, network_keys
+from lstm_convert.export.network_state import network_keys
 from lstm_convert.export.plan import Part, planned
+from lstm_convert.export.state import keys
+from lstm_convert.export.text import text_of
 from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch.running import in_float64
 from lstm_convert.frameworks.pytorch.source import read
-from lstm_convert.frameworks.pytorch.source_module import module_of, text_of
+from lstm_convert.frameworks.pytorch.source_module import module_of
 from lstm_convert.frameworks.running import Array, Engine, NetworkEngine, Ran, Runner
 
 _SOURCE = "source"

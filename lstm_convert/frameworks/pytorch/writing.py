@@ -18,7 +18,7 @@ from lstm_convert.canonical import (
     SimpleRNNCell,
 )
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.export import network_paths, network_state, own_classes
+from lstm_convert.export.network_state import network_paths, network_state, own_classes
 from lstm_convert.frameworks import WriteOptions, renamed
 from lstm_convert.layout import Layout
 from lstm_convert.packing import pack_arrays
