@@ -53,6 +53,11 @@ class Rows:
         return np.array(self.make(0, self.shape[0]), dtype=dtype, copy=copy or None)
 
 
+def rows_at_once(array: Array | Rows) -> int:
+    """Return how many rows of an array take about `BYTES`."""
+    return max(1, BYTES // max(1, math.prod(array.shape[1:]) * array.dtype.itemsize))
+
+
 def blocks_of(array: Array | Rows) -> Iterator[Array]:
     """Yield an array's rows in their order, contiguous and so many at a time that they take about `BYTES`.
 
@@ -63,7 +68,7 @@ def blocks_of(array: Array | Rows) -> Iterator[Array]:
     if not array.shape:
         yield np.asarray(array)
         return
-    at_once = max(1, BYTES // max(1, math.prod(array.shape[1:]) * array.dtype.itemsize))
+    at_once = rows_at_once(array)
     for start in range(0, array.shape[0], at_once):
         stop = min(start + at_once, array.shape[0])
         if isinstance(array, Rows):
@@ -75,6 +80,32 @@ def blocks_of(array: Array | Rows) -> Iterator[Array]:
             yield copied(rows, np.empty(rows.shape, rows.dtype))
 
 
+def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield the same rows, or the same columns, of two arrays of one shape, some at a time.
+
+    Args:
+        one: an array.
+        other: another; its rows may be numbers of another type.
+    """
+    if not one.shape:
+        one, other = one.reshape(1), other.reshape(1)
+    if _is_turned(one) and _is_turned(other):
+        one, other = one.T, other.T
+    wider = max(one, other, key=lambda array: array.dtype.itemsize)
+    at_once = rows_at_once(wider)
+    for start in range(0, one.shape[0], at_once):
+        rows = slice(start, start + at_once)
+        yield next(blocks_of(one[rows])), next(blocks_of(other[rows]))
+        let_go(one[rows])
+        let_go(other[rows])
+
+
+def not_finite(array: Array) -> int:
+    """Return how many numbers of an array are NaN or infinite."""
+    blocks = blocks_of(array.T if _is_turned(array) else array)
+    return sum(block.size - int(np.count_nonzero(np.isfinite(block))) for block in blocks)
+
+
 def copied(source: Array, target: Array) -> Array:
     """Copy an array into another of its shape, a transposed matrix in narrow strips, and return the other.
 
@@ -82,7 +113,7 @@ def copied(source: Array, target: Array) -> Array:
         source: the array.
         target: the other, each row of it contiguous.
     """
-    if source.ndim == 2 and abs(source.strides[0]) < abs(source.strides[1]):  # noqa: PLR2004 (a matrix)
+    if _is_turned(source):
         read_at_once = max(_STRIP, BYTES // abs(source.strides[1]))
         for first in range(0, source.shape[1], read_at_once):
             columns = slice(first, first + read_at_once)
@@ -94,6 +125,11 @@ def copied(source: Array, target: Array) -> Array:
         target[...] = source
         let_go(source)
     return target
+
+
+def _is_turned(array: Array) -> bool:
+    """Return whether an array is a matrix whose columns lie closer than its rows."""
+    return array.ndim == 2 and abs(array.strides[0]) < abs(array.strides[1])  # noqa: PLR2004 (a matrix)
 
 
 def kept(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[Array]) -> Array:

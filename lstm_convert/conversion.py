@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lstm_convert import placing
+from lstm_convert.blocks import not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
@@ -205,9 +204,9 @@ def _check(model: Model) -> None:
     if not model.layers and model.network is None:
         raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
     broken = [
-        f"{place}: {count} of {array.size} numbers are NaN or infinite"
-        for place, array in model.arrays()
-        if (count := array.size - np.count_nonzero(np.isfinite(array)))
+        f"{place}: {count} of {sum(array.size for array in arrays)} numbers are NaN or infinite"
+        for place, arrays in model.arrays()
+        if (count := sum(not_finite(array) for array in arrays))
     ]
     if broken:
         raise InvalidFile(

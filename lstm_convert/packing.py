@@ -289,17 +289,23 @@ def rescaled(row: Layout, cell: RecurrentCell) -> RecurrentCell | None:
     if ours.name != "hard_sigmoid" or ours == theirs or ours.parameters["offset"] != theirs.parameters["offset"]:
         return None
     factor = ours.parameters["slope"] / theirs.parameters["slope"]
-    contents: dict[str, Array] = {name: array.astype(np.float64) for name, array in cell.arrays().items()}
+    contents = cell.held()
     if "b_rec" in contents and not row.has_two_biases:
-        contents["b"] = contents.pop("b_rec") + contents.get("b", 0.0)
-    factors = np.array([1.0 if gate == "g" else factor for gate in cell.letters])
-    for name, array in contents.items():
-        if name == "peephole":
-            contents[name] = array * factor
-        elif name != "projection":
-            contents[name] = array * factors.reshape(-1, *[1] * (array.ndim - 1))
-    rounded = {name: array.astype(cell.W.dtype) for name, array in contents.items()}
-    return replace(cell, b=None, b_rec=None, gate=theirs).with_arrays(rounded)
+        contents["b"] = Gates(np.asarray(contents.pop("b_rec"), np.float64) + contents.get("b", 0.0), cell.letters)
+    factors = [1.0 if gate == "g" else factor for gate in cell.letters]
+    scaled: dict[str, Any] = {
+        name: [_scaled(gate, each, cell.W.dtype) for gate, each in zip(array, factors, strict=True)]
+        for name, array in contents.items()
+        if isinstance(array, Gates)
+    }
+    if "peephole" in contents:
+        scaled["peephole"] = _scaled(np.asarray(contents["peephole"]), factor, cell.W.dtype)
+    return replace(cell, b=None, b_rec=None, gate=theirs).with_arrays(scaled)
+
+
+def _scaled(array: Array, factor: float, dtype: np.dtype[Any]) -> Array:
+    blocks = ((block.astype(np.float64) * factor).astype(dtype) for block in blocks_of(array))
+    return kept(array.shape, dtype, blocks)
 
 
 def _biases(row: Layout, cell: RecurrentCell) -> dict[str, Array]:

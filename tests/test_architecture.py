@@ -31,8 +31,9 @@ MAY_IMPORT = {
     "table": ["activations", "canonical", "layout"],
     "reference": ["activations", "canonical", "errors"],
     "network": ["activations", "canonical", "errors", "network", "precision", "proof", "reference", "sequences"],
-    "precision": ["canonical", "errors"],
-    "proof": ["canonical", "errors", "precision", "reference"],
+    "precision": ["blocks", "canonical", "errors"],
+    "sampling": ["blocks", "canonical", "errors", "precision"],
+    "proof": ["canonical", "errors", "precision", "reference", "sampling"],
     "formats": ["errors"],
     "yaml_text": ["errors"],
     "containers": ["blocks", "containers", "errors"],
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
+        "blocks", "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
         "yaml_text",
     ],
     "placing": ["errors"],
@@ -70,7 +71,7 @@ MAY_IMPORT = {
         "sequences", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
-    "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "table"],
+    "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "sampling", "table"],
     "terminal": ["verification"],
     "options": [],
     "__main__": ["cli"],
@@ -81,7 +82,7 @@ MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "blocks", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
-    "proof", "reference",
+    "proof", "reference", "sampling",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

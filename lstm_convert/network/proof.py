@@ -52,9 +52,9 @@ def prove_network(source: Network, result: Network) -> Proof:
 def _dtypes(network: Network) -> set[np.dtype[Any]]:
     """Return the types of number of a network's arrays; float64 is that of what has none."""
     cells = [cell for layer in network.recurrent for cell in layer.cells.values()]
-    arrays = [array for layer in network.layers.values() for array in layer.arrays.values()]
-    arrays += [array for cell in cells for array in cell.arrays().values()]
-    return {array.dtype for array in arrays} | {np.dtype(np.float64)}
+    held = [array.dtype for cell in cells for array in cell.held().values()]
+    others = [array.dtype for layer in network.layers.values() for array in layer.arrays.values()]
+    return {*held, *others, np.dtype(np.float64)}
 
 
 def _scale(output: Float64) -> float:

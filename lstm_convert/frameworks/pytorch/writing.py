@@ -166,7 +166,7 @@ def settings(module: Sequence[Recurrent]) -> dict[str, Any]:
         "num_layers": (len(module), 1),
         "bias": (first.b is not None or first.b_rec is not None, True),
         "bidirectional": (module[0].backward is not None, False),
-        "proj_size": (first.outputs if "projection" in first.arrays() else 0, 0),
+        "proj_size": (first.outputs if "projection" in first.held() else 0, 0),
         "nonlinearity": (_nonlinearity(first), "tanh"),
     }
     sizes: dict[str, Any] = {"input_size": first.inputs, "hidden_size": first.units}
