@@ -113,17 +113,19 @@ def copied(source: Array, target: Array) -> Array:
         source: the array.
         target: the other, each row of it contiguous.
     """
-    if _is_turned(source):
-        read_at_once = max(_STRIP, BYTES // abs(source.strides[1]))
-        for first in range(0, source.shape[1], read_at_once):
-            columns = slice(first, first + read_at_once)
-            for start in range(0, source[:, columns].shape[1], _STRIP):
-                strip = slice(start, start + _STRIP)
-                target[:, columns][:, strip] = source[:, columns][:, strip]
-            let_go(source[:, columns])
-    else:
+    if not source.size or source.ndim < 2:  # noqa: PLR2004 (a matrix, or more)
         target[...] = source
-        let_go(source)
+        return target
+    turned = _is_turned(source)
+    far, near = (source.T, target.T) if turned else (source, target)
+    spanned_at_once = max(_STRIP, BYTES // max(1, abs(far.strides[0])))
+    for first in range(0, len(far), spanned_at_once):
+        last = min(first + spanned_at_once, len(far))
+        at_once = _STRIP if turned else spanned_at_once
+        for start in range(first, last, at_once):
+            strip = slice(start, min(start + at_once, last))
+            near[strip] = far[strip]
+        let_go(far[first:last])
     return target
 
 
