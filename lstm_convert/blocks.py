@@ -53,9 +53,9 @@ class Rows:
         return np.array(self.make(0, self.shape[0]), dtype=dtype, copy=copy or None)
 
 
-def rows_at_once(array: Array | Rows) -> int:
-    """Return how many rows of an array take about `BYTES`."""
-    return max(1, BYTES // max(1, math.prod(array.shape[1:]) * array.dtype.itemsize))
+def rows_at_once(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return how many rows of an array of some shape take about `BYTES`."""
+    return max(1, BYTES // max(1, math.prod(shape[1:]) * dtype.itemsize))
 
 
 def blocks_of(array: Array | Rows) -> Iterator[Array]:
@@ -68,7 +68,7 @@ def blocks_of(array: Array | Rows) -> Iterator[Array]:
     if not array.shape:
         yield np.asarray(array)
         return
-    at_once = rows_at_once(array)
+    at_once = rows_at_once(array.shape, array.dtype)
     for start in range(0, array.shape[0], at_once):
         stop = min(start + at_once, array.shape[0])
         if isinstance(array, Rows):
@@ -91,8 +91,7 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
         one, other = one.reshape(1), other.reshape(1)
     if _is_turned(one) and _is_turned(other):
         one, other = one.T, other.T
-    wider = max(one, other, key=lambda array: array.dtype.itemsize)
-    at_once = rows_at_once(wider)
+    at_once = min(rows_at_once(array.shape, array.dtype) for array in (one, other))
     for start in range(0, one.shape[0], at_once):
         rows = slice(start, start + at_once)
         yield next(blocks_of(one[rows])), next(blocks_of(other[rows]))

@@ -1,17 +1,19 @@
 import itertools
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstm_convert import blocks
 from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import TANH, Activation, Cell, Gates, GRUCell, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.layout import Layout, Slot
-from lstm_convert.packing import options, pack, rescaled, unpack, whereabouts
+from lstm_convert.packing import options, pack, pack_arrays, rescaled, unpack, whereabouts
 from lstm_convert.table import (
     KERAS_1,
     KERAS_1_GPU,
@@ -125,6 +127,10 @@ def test_a_bundle_comes_back_bit_for_bit_and_in_order(row: Layout, data: st.Data
     assert bits(back.arrays) == before == bits(bundle.arrays)
     assert options(row, cell) == bundle.options
     assert all(array.flags.writeable for array in bundle.arrays.values())
+    with patch.object(blocks, "BYTES", data.draw(st.integers(1, 500))):
+        joined = {name: [*blocks.blocks_of(array)] for name, array in pack_arrays(row, cell).items()}
+    assert bits({name: np.concatenate(rows) for name, rows in joined.items()}) == before
+    assert all(block.flags.c_contiguous for rows in joined.values() for block in rows)
 
 
 LIES: dict[str, Any] = {

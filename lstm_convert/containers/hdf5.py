@@ -13,7 +13,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from lstm_convert.blocks import BYTES, FileMap, kept, placed
+from lstm_convert.blocks import FileMap, kept, placed, rows_at_once
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
 
@@ -204,7 +204,7 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
     if not dataset.shape:
         yield np.asarray(dataset[()])
         return
-    at_once = max(1, BYTES // max(1, math.prod(dataset.shape[1:]) * dataset.dtype.itemsize))
+    at_once = rows_at_once(dataset.shape, dataset.dtype)
     whole_chunks = dataset.chunks[0] if dataset.chunks else 1  # a chunk is decompressed as a whole
     at_once = -(-at_once // whole_chunks) * whole_chunks
     yield from (dataset[start : start + at_once] for start in range(0, dataset.shape[0], at_once))
