@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from lstm_convert import sampling
 from lstm_convert.blocks import Array
 from lstm_convert.canonical import Layer, Network, Recurrent
 from lstm_convert.errors import InvalidFile
-from lstm_convert.sampling import LARGE, same_numbers, size
+from lstm_convert.sampling import same_numbers, size
 
 # What a recurrent layer is called with beside its cells; names aside, which a file may change.
 _CALLED = ("merge", "go_backwards", "return_sequences", "return_state", "zero_output_for_mask")
@@ -14,7 +15,7 @@ _CALLED = ("merge", "go_backwards", "return_sequences", "return_state", "zero_ou
 def is_large(network: Network) -> bool:
     """Return whether a network is too large to be run whole."""
     others = sum(array.size for layer in network.layers.values() for array in layer.arrays.values())
-    return others + sum(size(cell) for layer in network.recurrent for cell in layer.cells.values()) > LARGE
+    return others + sum(size(cell) for layer in network.recurrent for cell in layer.cells.values()) > sampling.LARGE
 
 
 def numbers_alike(source: Network, result: Network) -> tuple[int, int] | None:
@@ -68,4 +69,5 @@ def _wiring(network: Network) -> tuple[object, ...]:
     """Return who reads whom, by numbers."""
     number = {name: place for place, name in enumerate(network.layers)}
     calls = [(number[call.layer], call.inputs, call.states, call.mask) for call in network.calls]
-    return ([each.shape for each in network.inputs], calls, network.outputs, network.joins)
+    merges = any(layer.kind == "merge" for layer in network.layers.values())
+    return ([each.shape for each in network.inputs], calls, network.outputs, merges and network.joins)
