@@ -2,10 +2,10 @@
 
     python benchmarks/large.py [--runs 5] [--units 2048] [--layers 4] [--folder FOLDER]
 
-Needs lstm_convert with its test extra, and four times the model's size on disk. Keras and PyTorch write the files. Every
-conversion runs in turn, a copy of its source right before it, so that whatever else the machine does falls on both; a
-copy ends, as a conversion does, once the file is on the disk. Prints the median wall time of each, its ratio to that of
-copying the source, and the largest peak of memory. With --folder the files stay there and are not made again.
+Needs lstm_convert with its test extra, and eight times the model's size on disk. Keras and PyTorch write the files.
+Every conversion runs in turn, a copy of its source right before it, so that whatever else the machine does falls on
+both; a copy ends, as a conversion does, once the file is on the disk. Prints the median wall time of each, its ratio to
+that of copying the source, and the largest peak of memory. With --folder the files stay there and are not made again.
 """
 
 import argparse

@@ -24,6 +24,8 @@ LARGE = 1 << 20
 
 # NumPy copies a transposed matrix several times as fast in strips so narrow that what they touch stays in the cache.
 _STRIP = 16
+# Into so many a block is divided where each number becomes another, for which wider ones are made on the way.
+_PIECES = 16
 
 
 class FileMap(mmap.mmap):
@@ -148,6 +150,18 @@ def kept(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[Array]) 
             file.write(bytes_of(block))
         file.flush()
         return placed(FileMap.of(file), dtype, shape)
+
+
+def changed(array: Array, dtype: np.dtype[Any], change: Callable[[Array], Array]) -> Array:
+    """Return an array number by number made into another, which is kept as `kept` does.
+
+    Args:
+        array: any array.
+        dtype: of the other.
+        change: what is done to some of its numbers.
+    """
+    pieces = (piece for block in blocks_of(array) for piece in np.array_split(block.reshape(-1), _PIECES))
+    return kept(array.shape, dtype, map(change, pieces))
 
 
 def placed(content: FileMap | memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], start: int = 0) -> Array:

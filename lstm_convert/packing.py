@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import Rows, blocks_of, copied, kept
+from lstm_convert.blocks import Rows, blocks_of, changed, copied, kept
 from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, Gates, GRUCell, RecurrentCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
@@ -304,8 +304,7 @@ def rescaled(row: Layout, cell: RecurrentCell) -> RecurrentCell | None:
 
 
 def _scaled(array: Array, factor: float, dtype: np.dtype[Any]) -> Array:
-    blocks = ((block.astype(np.float64) * factor).astype(dtype) for block in blocks_of(array))
-    return kept(array.shape, dtype, blocks)
+    return changed(array, dtype, lambda numbers: (numbers.astype(np.float64) * factor).astype(dtype))
 
 
 def _biases(row: Layout, cell: RecurrentCell) -> dict[str, Array]:

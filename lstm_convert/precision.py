@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import blocks_of, kept
+from lstm_convert.blocks import blocks_of, changed
 from lstm_convert.canonical import Gates, Layer, Model, RecurrentCell
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
@@ -84,4 +84,4 @@ def _is_beyond(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
 
 def _rounded(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
-        return kept(array.shape, dtype, (block.astype(dtype) for block in blocks_of(array)))
+        return changed(array, dtype, lambda numbers: numbers.astype(dtype))

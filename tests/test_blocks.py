@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from lstm_convert import blocks
 from lstm_convert.blocks import FileMap, Rows, blocks_of, copied, kept, let_go, not_finite, pairs_of, placed
 
-SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=40)
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=50) | hnp.array_shapes(
+    min_dims=3, max_dims=4, min_side=0, max_side=6
+)
 
 
 @st.composite
