@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         SimpleRNN,
         SimpleRNNCell,
     )
+    from lstm_convert.collection.batch import Collection, batch
+    from lstm_convert.collection.work import Outcome
     from lstm_convert.conversion import Conversion, convert, load, save
     from lstm_convert.diagnosis.models import diagnose
     from lstm_convert.diagnosis.report import Diagnosis, Mistake
@@ -48,6 +50,8 @@ _HOMES = {
         "GRU", "LSTM", "Activation", "Call", "Cell", "Feed", "GRUCell", "Gates", "Input", "Layer", "RecurrentCell",
         "LeftOut", "Model", "Network", "Origin", "Provenance", "Recurrent", "SimpleRNN", "SimpleRNNCell",
     ),
+    "lstm_convert.collection.batch": ("Collection", "batch"),
+    "lstm_convert.collection.work": ("Outcome",),
     "lstm_convert.conversion": ("Conversion", "convert", "load", "save"),
     "lstm_convert.diagnosis.models": ("diagnose",),
     "lstm_convert.diagnosis.report": ("Diagnosis", "Mistake"),
@@ -67,6 +71,7 @@ __all__ = [
     "Activation",
     "Call",
     "Cell",
+    "Collection",
     "Conversion",
     "Diagnosis",
     "Feed",
@@ -83,6 +88,7 @@ __all__ = [
     "Model",
     "Network",
     "Origin",
+    "Outcome",
     "Proof",
     "Provenance",
     "Recurrent",
@@ -93,6 +99,7 @@ __all__ = [
     "Unsupported",
     "Verification",
     "__version__",
+    "batch",
     "convert",
     "diagnose",
     "from_keras",

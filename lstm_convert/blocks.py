@@ -104,7 +104,8 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
 def not_finite(array: Array) -> int:
     """Return how many numbers of an array are NaN or infinite."""
     blocks = blocks_of(array.T if _is_turned(array) else array)
-    return sum(block.size - int(np.count_nonzero(np.isfinite(block))) for block in blocks)
+    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+        return sum(block.size - int(np.count_nonzero(np.isfinite(block))) for block in blocks)
 
 
 def copied(source: Array, target: Array) -> Array:

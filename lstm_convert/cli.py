@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lstm_convert import __version__, cli_reading, options, terminal
+from lstm_convert import __version__, cli_batch, cli_reading, options, terminal
 from lstm_convert.options import COULD_NOT, DIFFERS, INTERRUPTED
 
 
@@ -49,12 +49,21 @@ def _commands() -> None:
 @options.source_options
 @options.graph_option
 @click.option("--gates", is_flag=True, help="Show what each gate's weights are: sizes, norms, openings, dead units.")
+@click.option(
+    "--box",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="With --gates: prove each gate's range for all inputs from LOW to HIGH; --data takes your data's.",
+)
+@options.data_option
 @options.json_option
 def info(
     source: Path,
     config: Path | None,
     recurrent_activation: str | None,
     graph: str | None,
+    box: tuple[float, float] | None,
+    data: Path | None,
     *,
     gates: bool,
     as_json: bool,
@@ -63,9 +72,11 @@ def info(
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import load  # noqa: PLC0415
 
+    if (box or data) and (not gates or (box and data)):
+        raise click.UsageError("--box and --data state the inputs for which --gates proves ranges: give one of them.")
     model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
     if gates:
-        cli_reading.gates(source, model, as_json=as_json)
+        cli_reading.gates(source, model, box=box, data=data, as_json=as_json)
     elif as_json:
         terminal.print_json({"file": str(source), **answers.model_facts(model)})
     else:
@@ -76,23 +87,7 @@ def info(
 @options.source_options
 @click.argument("target", type=click.Path(path_type=Path))
 @options.graph_option
-@click.option("--stack", is_flag=True, help="Join consecutive layers of one size into one multi-layer nn.LSTM.")
-@click.option(
-    "--rename", multiple=True, metavar="OLD=NEW", help="Write a layer, or a prefix of paths, under a new path."
-)
-@click.option(
-    "--allow",
-    multiple=True,
-    metavar="WHAT",
-    help="Take over what the target cannot state: hard_sigmoid, mask, go_backwards, merge.",
-)
-@click.option("--dtype", metavar="TYPE", help="Round the weights: float16, bfloat16, float32 or float64.")
-@click.option(
-    "--custom-layer", is_flag=True, help="Write what Keras has no layer for as one in lstm_layer.py beside TARGET."
-)
-@click.option("--lstm-only", is_flag=True, help="Write the recurrent layers alone, not the whole model.")
-@click.option("--proof", is_flag=True, help="Write TARGET.proof.npz beside it, which `verify TARGET` runs again.")
-@click.option("--force", is_flag=True, help="Replace the target if it exists.")
+@options.writing_options
 @options.json_option
 def convert(  # noqa: PLR0913 (an option of a command is a parameter of its function)
     source: Path,
@@ -100,7 +95,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     config: Path | None,
     recurrent_activation: str | None,
     graph: str | None,
-    rename: tuple[str, ...],
+    rename: dict[str, str],
     allow: tuple[str, ...],
     dtype: str | None,
     *,
@@ -126,7 +121,7 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
         recurrent_activation=recurrent_activation,
         graph=graph,
         stack=stack,
-        rename=dict(_pair(entry) for entry in rename),
+        rename=rename,
         allow=allow,
         dtype=dtype,
         custom_layer=custom_layer,
@@ -192,7 +187,7 @@ def diagnose(right: Path, other: Path, config: Path | None, recurrent_activation
         sys.exit(DIFFERS)
 
 
-for _command in cli_reading.COMMANDS:
+for _command in (cli_batch.batch, *cli_reading.COMMANDS):
     _commands.add_command(_command)
 
 
@@ -216,10 +211,3 @@ def formats(*, matrix: bool, as_json: bool) -> None:
         terminal.print_json(rows)
         return
     terminal.print_table(list(rows[0]), [list(row.values()) for row in rows])
-
-
-def _pair(entry: str) -> tuple[str, str]:
-    old, equals, new = entry.partition("=")
-    if not equals or not old:
-        raise click.BadParameter(f"expected OLD=NEW, found {entry!r}", param_hint="--rename")
-    return old, new

@@ -1,7 +1,6 @@
 """Load, save and convert: find who knows a file, read it whole or not at all, write it whole or not at all."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lstm_convert import placing
+import numpy as np
+
+from lstm_convert import json_text, placing
 from lstm_convert.blocks import LARGE, not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
@@ -21,8 +22,6 @@ from lstm_convert.precision import cast
 from lstm_convert.proof import Proof, prove
 
 PathLike = str | os.PathLike[str]
-
-_LARGEST_ARCHITECTURE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -200,6 +199,9 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 def _check(model: Model) -> None:
     """Refuse a model with nothing to port, or with numbers that are none."""
+    types = [(place, array.dtype) for place, arrays in model.arrays() for array in arrays[:1]]
+    if strange := [f"{place}: {dtype}" for place, dtype in types if not _is_real(dtype)]:
+        raise InvalidFile("has weights that are no real numbers", strange, "Copy or download the file again.")
     if not model.layers and model.not_understood:
         raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
     if not model.layers and model.network is None:
@@ -215,22 +217,26 @@ def _check(model: Model) -> None:
         )
 
 
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" or "float" in dtype.name  # the second is ml_dtypes' own
+
+
 def _architecture(config: PathLike | None) -> Any:
     if config is None:
         return None
     path = Path(config)
     with naming(path):
         try:
-            if path.stat().st_size > _LARGEST_ARCHITECTURE:
-                raise InvalidFile(f"is larger than {_LARGEST_ARCHITECTURE} bytes, too large for an architecture")
+            if path.stat().st_size > json_text.LARGEST:
+                raise InvalidFile(f"is larger than {json_text.LARGEST} bytes, too large for an architecture")
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidFile(
                 f"cannot be read: {getattr(error, 'strerror', None) or error}", next_step="Name a readable text file."
             ) from error
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
+            document = json_text.parsed(text, "this architecture")
+        except InvalidFile:
             from lstm_convert import yaml_text  # noqa: PLC0415 (a JSON architecture needs no YAML)
 
             document = yaml_text.parsed(text)

@@ -8,11 +8,11 @@ class LstmConvertError(Exception):
     """The parent of every error that this library raises on purpose.
 
     Its text has three parts: the first line names the file and what is wrong; then one line a tensor or layer, what was
-    expected and what was found; the last line is the next step.
+    expected and what was found; the last line is the next step. `reason` is what is wrong, without the file's name.
     """
 
     def __init__(self, what: str, details: Iterable[str] = (), next_step: str = "") -> None:
-        self.what = what
+        self.what = self.reason = what
         self.details = tuple(details)
         self.next_step = next_step
         super().__init__(
@@ -21,7 +21,9 @@ class LstmConvertError(Exception):
 
     def about(self, path: object) -> "LstmConvertError":
         """Return the same error with the file it is about in its first line."""
-        return type(self)(f"{path}: {self.what}", self.details, self.next_step)
+        named = type(self)(f"{path}: {self.what}", self.details, self.next_step)
+        named.reason = self.reason
+        return named
 
 
 class UnknownFormat(LstmConvertError, ValueError):

@@ -2,11 +2,14 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lstm_convert.errors import InvalidFile
+
+_ASKING = threading.Lock()  # the mask is known only by setting it, which two threads at once would do for good
 
 
 def written(path: Path, beside: str) -> list[Path]:
@@ -110,6 +113,7 @@ def _says(path: Path, text: str) -> bool:
 
 def umask() -> int:
     """Return what a new file of this process may not be opened for."""
-    mask = os.umask(0)
-    os.umask(mask)
+    with _ASKING:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

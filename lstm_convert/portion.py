@@ -22,6 +22,11 @@ def portion(model: Model, adapter: ModuleType, options: WriteOptions) -> tuple[M
         Unsupported: the source holds layers that are not ported; all of them are named.
     """
     layers_alone = replace(model, network=None, not_understood=())
+    if not model.layers and (options.lstm_only or not hasattr(adapter, "network_refusals")):
+        raise Unsupported(
+            "is to hold recurrent layers alone, and the source has none",
+            next_step="Write it to .keras, .weights.h5, .h5 or model.py, which hold whole models.",
+        )
     if options.lstm_only or not hasattr(adapter, "network_refusals"):
         return layers_alone, options
     if model.not_understood:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from lstm_convert import __version__
+from lstm_convert.analysis.before import DataIs
 from lstm_convert.analysis.comparing import Comparison, compare
 from lstm_convert.analysis.engine import Analysis, analyze
 from lstm_convert.analysis.measuring import Progress
 from lstm_convert.analysis.normal import Normalized, moves_of, normalize
-from lstm_convert.analysis.readout import from_file
+from lstm_convert.analysis.readout import Readout, from_file
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
-from lstm_convert.canonical import LSTM, Array, Model
+from lstm_convert.canonical import Array, Model, Recurrent
 from lstm_convert.conversion import load, save
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported, naming
 from lstm_convert.formats import for_writing
@@ -24,7 +25,7 @@ from lstm_convert.frameworks import WriteOptions
 from lstm_convert.placing import check_free, replacing
 from lstm_convert.portion import portion
 from lstm_convert.report import folder
-from lstm_convert.sequences import read_data
+from lstm_convert.sequences import read_numbers
 
 PathLike = str | os.PathLike[str]
 
@@ -79,6 +80,7 @@ def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
     recurrent_activation: str | None = None,
     graph: str | None = None,
     readout: PathLike | None = None,
+    data_is: DataIs | None = None,
     layer: str | None = None,
     seed: int = 0,
     effort: float = 1.0,
@@ -89,13 +91,16 @@ def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
 
     Args:
         source: the model.
-        data: an .npy file, (sequences, steps, features).
+        data: an .npy file of the model's own input, or of what its first recurrent layer reads, (sequences, steps,
+            features).
         out: the folder; written whole, or not at all.
         config: as in `load`.
         recurrent_activation: as in `load`.
         graph: as in `load`.
-        readout: an .npy file with the matrix, (outputs, width of the last layer), that makes the output; where None,
-            the dense layer of the file, or else the last layer's output itself.
+        readout: an .npy file with the matrix, (outputs, width of the last layer), that makes the output; or the name of
+            one of the model's outputs, `h` for the last layer's output itself. Where None, the rest of the model behind
+            that layer, where the file has it, or else that output itself.
+        data_is: `model` or `layer`, where the shape of the data fits both.
         layer: the recurrent layer whose output is read; where None, the one that no other follows.
         seed: where chance starts from.
         effort: a factor on how many sequences the costly methods look at.
@@ -110,16 +115,17 @@ def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
     with naming(out):
         folder.check_free(out, force=force)
     model = load(source, config=config, recurrent_activation=recurrent_activation, graph=graph)
-    sequences = read_data(data)
-    given = None if readout is None else from_file(Path(readout))
+    sequences = read_numbers(data)
+    given = None if readout is None else _readout(readout)
     with naming(source):
         layers = _stack_layers(model, layer)
         found = analyze(
-            model, sequences, readout=given, layer=layer, name=source.stem, seed=seed, effort=effort, progress=progress
-        )
+            model, sequences, readout=given, layer=layer, data_is=data_is, name=source.stem, seed=seed, effort=effort,
+            progress=progress,
+        )  # fmt: skip
     provenance = {
         "file": source.name, "sha256": found.metadata["sha256"], "written by": _framework(model),
-        "data": f"{Path(data).name}: {len(sequences)} sequences of {sequences.shape[1]} steps",
+        "data": f"{Path(data).name}: {len(sequences)} sequences of {found.metadata['steps']} steps",
         "output": found.metadata["readout"], "computed in": found.metadata["dtype"], "seed": seed, "effort": effort,
         "lstm_convert": __version__, "numpy": np.__version__,
     }  # fmt: skip
@@ -140,6 +146,10 @@ def compare_files(
     *,
     config: PathLike | None = None,
     recurrent_activation: str | None = None,
+    graphs: tuple[str | None, str | None] = (None, None),
+    readouts: tuple[PathLike | None, PathLike | None] = (None, None),
+    layers: tuple[str | None, str | None] = (None, None),
+    data_is: DataIs | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare the models of two files: what they compute first, how their weights relate second.
@@ -147,23 +157,37 @@ def compare_files(
     Args:
         one: the one file.
         other: the other.
-        data: an .npy file, (sequences, steps, features), which both read; noise where None.
+        data: an .npy file of what both read: their own input, or what their first recurrent layers read, (sequences,
+            steps, features); noise where None.
         config: as in `load`, for both.
         recurrent_activation: as in `load`, for both.
+        graphs: as in `load`, for each.
+        readouts: of each, as in `read_file`.
+        layers: of each, as in `read_file`.
+        data_is: as in `read_file`.
         seed: where chance starts from.
 
     Raises:
         LstmConvertError: as `load` raises, or the two cannot be compared.
     """
     models = []
-    for path in (one, other):
-        model = load(path, config=config, recurrent_activation=recurrent_activation)
+    for path, graph, layer in zip((one, other), graphs, layers, strict=True):
+        model = load(path, config=config, recurrent_activation=recurrent_activation, graph=graph)
         with naming(path):
-            _stack_layers(model, None)
+            _stack_layers(model, layer)
         models.append(model)
-    sequences = None if data is None else read_data(data)
-    names = (str(one), str(other))
-    return compare(models[0], models[1], sequences, names=names, seed=seed)
+    sequences = None if data is None else read_numbers(data)
+    given = [None if path is None else _readout(path) for path in readouts]
+    return compare(
+        models[0],
+        models[1],
+        sequences,
+        readouts=(given[0], given[1]),
+        layers=layers,
+        data_is=data_is,
+        names=(str(one), str(other)),
+        seed=seed,
+    )
 
 
 def normalize_file(
@@ -264,7 +288,13 @@ def _counts(found: Normalized) -> dict[str, tuple[int, int]]:
     }
 
 
-def _stack_layers(model: Model, layer: str | None) -> tuple[LSTM, ...]:
+def _readout(named: PathLike) -> Readout | str:
+    """Return the matrix of a file, or the name of an output where there is no such file."""
+    path = Path(named)
+    return from_file(path) if path.suffix == ".npy" or path.exists() else str(named)
+
+
+def _stack_layers(model: Model, layer: str | None) -> tuple[Recurrent, ...]:
     try:
         return stack_of(model, layer).layers
     except KeyError as error:

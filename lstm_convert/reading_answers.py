@@ -5,8 +5,9 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from lstm_convert.analysis.bounds import at_least, at_most
 from lstm_convert.analysis.comparing import Comparison
-from lstm_convert.analysis.pitfalls import Sentence
+from lstm_convert.analysis.facts import Sentence
 from lstm_convert.analysis.tables import Table
 from lstm_convert.reading import Normalization, Reading
 from lstm_convert.report.page import grade_of, number
@@ -14,7 +15,7 @@ from lstm_convert.report.tables import plain
 
 _GATE_COLUMNS = (
     "layer", "direction", "gate", "kind", "rows", "cols", "mean", "std", "min", "max", "fro", "spectral", "stable_rank",
-    "zero_frac",
+    "zero_frac", "basis",
 )  # fmt: skip
 _DISTANCES = ("layer", "direction", "measure", "value", "n", "basis")
 
@@ -29,23 +30,45 @@ def gate_rows(tables: Mapping[str, Table]) -> tuple[Sequence[str], list[list[str
     return _GATE_COLUMNS, [[number(row[column]) for column in _GATE_COLUMNS] for row in rows]
 
 
-def gate_lines(tables: Mapping[str, Table]) -> Iterator[str]:
+def gate_lines(tables: Mapping[str, Table], box: str = "") -> Iterator[str]:
     """Yield what the units' biases and weights say, a few lines a cell.
 
     Args:
         tables: what `read_gates` returned.
+        box: the inputs for which ranges are proven, in words; nothing where none are.
     """
     units = tables["units"].rows(basis="at_rest")
     for layer, direction in dict.fromkeys((row["layer"], row["direction"]) for row in units):
         own = [row for row in units if (row["layer"], row["direction"]) == (layer, direction)]
-        opened = ", ".join(f"{gate} {_spread([row[f'open_{gate}'] for row in own])}" for gate in "ifo")
-        yield f"{layer} {direction}: AT REST, by the biases alone: gates open {opened} (median, least to most)"
-        kept = _spread([row["tau_life"] for row in own])
-        yield f"{layer} {direction}: AT REST, by b_f alone: tau_life {kept} steps; W_f, U_f and the loop left out"
+        gates = [gate for gate in "ifozr" if own[0][f"open_{gate}"] is not None]
+        opened = ", ".join(f"{gate} {_spread([row[f'open_{gate}'] for row in own])}" for gate in gates)
+        if gates:
+            yield f"{layer} {direction}: AT REST, by the biases alone: gates open {opened} (median, least to most)"
+            kept, keeps = _spread([row["tau_life"] for row in own]), "f" if "f" in gates else "z"
+            left_out = f"W_{keeps}, U_{keeps} and the loop left out"
+            yield f"{layer} {direction}: AT REST, by b_{keeps} alone: tau_life {kept} steps; {left_out}"
         flagged = [f"unit {row['unit']} {row['flags']}" for row in own if row["flags"]]
         if flagged:
             yield f"{layer} {direction}: PROVEN: {'; '.join(flagged)}"
+    if box:
+        yield from _proven_lines(tables, box)
     yield "the size of a block says nothing of what the model does with it: `analyze` measures that on your data"
+
+
+def _proven_lines(tables: Mapping[str, Table], box: str) -> Iterator[str]:
+    for cell in tables["inventory"].rows():
+        place = {column: cell[column] for column in ("layer", "direction")}
+        own, name = tables["units"].rows(basis="proven", **place), " ".join(place.values())
+        gates = [gate for gate in "ifozr" if own and own[0][f"low_{gate}"] is not None]
+        if not gates:
+            yield f"{name}: no range is proven: it has no gates, or no box is known of what it reads"
+            continue
+        low, high = ({gate: [row[f"{end}_{gate}"] for row in own] for gate in gates} for end in ("low", "high"))
+        ranges = ", ".join(f"{at_least(min(low[gate]))} <= {gate} <= {at_most(max(high[gate]))}" for gate in gates)
+        yield f"{name}: PROVEN, {box}, sequences of any length from zero states: {ranges} in all units"
+        flagged = [f"unit {row['unit']} {row['flags']}" for row in own if row["flags"]]
+        if flagged:
+            yield f"{name}: PROVEN, {box}: {'; '.join(flagged)}"
 
 
 def _spread(values: Sequence[float]) -> str:

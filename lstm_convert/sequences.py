@@ -91,7 +91,27 @@ def read_data(path: str | os.PathLike[str]) -> Array:
     Raises:
         InvalidFile: it is no such array, too large, or holds numbers that are none.
     """
-    path = Path(path)
+    return checked_data(_opened(Path(path)), str(path))
+
+
+def read_numbers(path: str | os.PathLike[str]) -> Array:
+    """Return an array of numbers of any shape from a .npy file, in float64.
+
+    Args:
+        path: an array of numbers, (batch, …).
+
+    Raises:
+        InvalidFile: it is no such array, too large, or holds numbers that are none.
+    """
+    array = _opened(Path(path))
+    if not array.ndim or array.dtype.kind not in "iuf" or 0 in array.shape:
+        raise InvalidFile(
+            f"{path}: has the wrong shape or type", [f"expected an array of numbers, found {array.dtype} {array.shape}"]
+        )
+    return _finite(array, str(path))
+
+
+def _opened(path: Path) -> Array:
     try:
         with path.open("rb") as file:
             is_npy = file.read(len(_MAGIC)) == _MAGIC
@@ -99,7 +119,7 @@ def read_data(path: str | os.PathLike[str]) -> Array:
             raise InvalidFile(f"{path}: is no .npy file", [_BATCH_FIRST], "Write it with numpy.save(path, x).")
         if path.stat().st_size > _LARGEST_DATA:
             raise InvalidFile(f"{path}: is larger than {_LARGEST_DATA} bytes", next_step="Give fewer sequences.")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise InvalidFile(
             f"{path}: cannot be read: {error.strerror or error}", next_step="Name a readable file."
@@ -109,7 +129,6 @@ def read_data(path: str | os.PathLike[str]) -> Array:
             f"{path}: is damaged, or an array of objects, which is not read", [_BATCH_FIRST],
             "Write it with numpy.save(path, x).",
         ) from error  # fmt: skip
-    return checked_data(array, str(path))
 
 
 def checked_data(array: Array, name: str = "data") -> Array:
@@ -127,6 +146,10 @@ def checked_data(array: Array, name: str = "data") -> Array:
             f"{name}: has the wrong shape or type", [f"{_BATCH_FIRST}, found {array.dtype} {array.shape}"],
             "x[None] makes one sequence a batch of one.",
         )  # fmt: skip
+    return _finite(array, name)
+
+
+def _finite(array: Array, name: str) -> Array:
     wide = np.array(array, np.float64)
     if not np.isfinite(wide).all():
         raise InvalidFile(f"{name}: holds numbers that are NaN or infinite", next_step="Replace them first.")

@@ -62,6 +62,35 @@ def print_verification(found: "Verification") -> None:
 
 
 @contextmanager
+def counting(what: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """Yield what is told how many of how many are done, and shows it on stderr if that is a terminal; and what prints.
+
+    Args:
+        what: what is counted.
+    """
+    if not sys.stderr.isatty():
+        yield (lambda _done, _total: None), click.echo
+        return
+    from rich.console import Console  # noqa: PLC0415 (only a terminal needs it)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task(what, total=None)
+
+        def say(line: str) -> None:
+            if not sys.stdout.isatty():
+                click.echo(line)
+                return
+            bar.stop()  # which clears its line, so that this one stands above it
+            click.echo(line)
+            bar.start()
+
+        yield (lambda done, total: bar.update(task, completed=done, total=total)), say
+
+
+@contextmanager
 def progress() -> Iterator[Callable[[str, float], None] | None]:
     """Yield what is told the progress and shows it on stderr; None where that is no terminal."""
     if not sys.stderr.isatty():

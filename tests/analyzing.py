@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.readout import Readout
-from lstm_convert.analysis.stacks import Stack, cells
-from lstm_convert.canonical import LSTM, Cell, Model
+from lstm_convert.analysis.stacks import Stack
+from lstm_convert.canonical import LSTM, Cell, Model, Recurrent, RecurrentCell
 
 Float64 = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def cell_of(
     return Cell.of(arrays, **options)
 
 
-def with_entries(cell: Cell, **entries: dict[Any, float]) -> Cell:
+def with_entries(cell: Any, **entries: dict[Any, float]) -> Any:
     arrays = {name: np.array(array) for name, array in cell.arrays().items()}
     for name, values in entries.items():
         for place, value in values.items():
@@ -35,7 +35,7 @@ def with_entries(cell: Cell, **entries: dict[Any, float]) -> Cell:
     return cell.with_arrays(arrays)
 
 
-def model_of(*layers: LSTM) -> Model:
+def model_of(*layers: Recurrent) -> Model:
     return Model(tuple(layers))
 
 
@@ -85,6 +85,15 @@ def random_cell(rng: np.random.Generator, units: int, inputs: int, *, scale: flo
     return Cell.of(arrays, **options)
 
 
+def random_cell_of(
+    kind: type[RecurrentCell], rng: np.random.Generator, units: int, inputs: int, *, scale: float, **options: Any
+) -> RecurrentCell:
+    """A cell of any kind, both biases random."""
+    gates = len(kind.letters)
+    shapes = {"W": (gates, units, inputs), "U": (gates, units, units), "b": (gates, units), "b_rec": (gates, units)}
+    return kind.of({name: rng.normal(0, scale, shape) for name, shape in shapes.items()}, **options)
+
+
 def torch_lstm(stack: Stack) -> torch.nn.LSTM:
     """The same stack as torch's own module, in float64."""
     first = stack.layers[0]
@@ -93,13 +102,13 @@ def torch_lstm(stack: Stack) -> torch.nn.LSTM:
         first.forward.units,
         num_layers=len(stack.layers),
         bidirectional=first.backward is not None,
-        proj_size=0 if first.forward.projection is None else first.forward.outputs,
+        proj_size=first.forward.outputs if "projection" in first.forward.arrays() else 0,
         batch_first=True,
         dtype=torch.float64,
     )
     state = {}
     for depth, layer in enumerate(stack.layers):
-        for cell, suffix in zip(cells(layer).values(), ("", "_reverse"), strict=False):
+        for cell, suffix in zip(layer.cells.values(), ("", "_reverse"), strict=False):
             place = f"l{depth}{suffix}"
             assert cell.b is not None
             state[f"weight_ih_{place}"] = np.concatenate(list(cell.W))
@@ -108,8 +117,8 @@ def torch_lstm(stack: Stack) -> torch.nn.LSTM:
             state[f"bias_hh_{place}"] = (
                 np.zeros(4 * cell.units) if cell.b_rec is None else np.concatenate([*cell.b_rec])
             )
-            if cell.projection is not None:
-                state[f"weight_hr_{place}"] = np.asarray(cell.projection)
+            if (projection := cell.arrays().get("projection")) is not None:
+                state[f"weight_hr_{place}"] = projection
     module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
     return module
 

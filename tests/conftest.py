@@ -1,5 +1,10 @@
 import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 # Before any test imports a framework: which backend Keras has, no notes of TensorFlow's about this machine, and one
 # thread a process, since the models are tiny and there is a process for each core.
@@ -15,3 +20,49 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if outcomes:
         counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in sorted(set(outcomes)))
         terminalreporter.write_line(f"real files: {len(outcomes)}, of which {counts}")
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process, in a folder of its own; return its exit code, stdout and stderr."""
+    from lstm_convert import cli  # noqa: PLC0415 (after the environment is set)
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lstm-convert", *map(str, arguments)])
+        try:
+            cli.main()
+            code: Any = 0
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the seconds that pictures take, where none is looked at."""
+    from lstm_convert.plots import drawing  # noqa: PLC0415 (few tests draw)
+
+    monkeypatch.setattr(drawing, "drawn", lambda _: drawing.Drawn(b"png", b"svg", b"untitled"))
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one analysis of the weather model, by its function."""
+    import numpy as np  # noqa: PLC0415 (the tests of what importing costs need it not)
+    from commands import WEATHER, weather_data  # noqa: PLC0415
+
+    from lstm_convert.reading import read_file  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("analysis")
+    np.save(folder / "x.npy", weather_data())
+    read_file(WEATHER, folder / "x.npy", folder / "out")
+    return folder / "out"

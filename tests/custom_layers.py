@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import Array, assert_same_bits
+from comparing import assert_same_bits
+from helpers import Array
 
 import lstm_convert
 from lstm_convert import LSTM, Activation, Cell, Gates, Model, Recurrent, RecurrentCell

@@ -1,29 +1,30 @@
-"""What the truth tests share: the fixtures with what their framework recorded, and comparisons that raise."""
+"""What the truth tests share: the fixtures with what their framework recorded, and the command."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import pytest
 from numpy.typing import NDArray
-from torch import nn
 
 import lstm_convert
-from lstm_convert import Model, Recurrent
-from lstm_convert.reference import run
+from lstm_convert import Activation, Model, Recurrent, cli
 
 Array = NDArray[Any]
-
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+KERAS_2 = FIXTURES / "keras-2.2.0"
+KERAS_3 = FIXTURES / "keras-3.15.1"
+TORCH = FIXTURES / "torch-2.13"
 WEIGHTS_ALONE = (".weights_only.h5", ".weights.h5", ".weights.json")
 MODEL_FILES = (".h5", ".keras", ".weights.json", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".safetensors")
+
 # Their `.weights.h5` names no layer, only classes and places.
 NAMELESS = ("tf-2.12", "tf-2.13", "tf-2.14", "tf-2.15", "keras-3.0.5")
-
 MASKED_EARLY = ("variant_mask_zero", "variant_masking", "variant_masking_bidirectional", "variant_zero_output_for_mask")
 
 # Cases of which no file can be converted to anything, and what the refusal says.
@@ -33,6 +34,10 @@ REFUSED = {
     "variant_convlstm": "ConvLSTM2D",
     "variant_prelu": "activation PReLU",
 }
+
+# What Keras 1 and 2 call hard_sigmoid, and what Keras 3 does.
+HARD_2 = Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})
+HARD_3 = Activation("hard_sigmoid", {"slope": 1 / 6, "offset": 0.5})
 
 # Float32 rounds at 6e-8 and these are seven steps; the half types stand for what a framework computes in them.
 TOLERANCE = {"float16": 5e-3, "bfloat16": 4e-2, "float32": 1e-6, "float64": 1e-12}
@@ -224,168 +229,12 @@ def _fits(chain: list[Recurrent], recorded: Recorded) -> bool:
     return (chain[0].forward.inputs, outputs) == (recorded.x.shape[-1], recorded.y.shape[-1])
 
 
-# What computes.
-
-
-def run_reference(chain: Sequence[Recurrent], recorded: Recorded, *, as_stated: bool = True) -> dict[str, Array]:
-    """What the float64 reference computes: output and last states, as configured or, for want of that, as recorded.
-
-    The last states of a cell that has no c are h alone.
-    """
-    if not as_stated:
-        chain = [*chain[:-1], replace(chain[-1], return_sequences=not recorded.last_only)]
-    outputs: tuple[Array, ...] = (recorded.x,)
-    states: list[tuple[Array, ...]] = []
-    for layer in chain:
-        h0, c0 = recorded.initial(len(states), len(layer.cells)) or (None, None)
-        result = run(layer, outputs[0], h0, c0, recorded.mask)  # type: ignore[arg-type]  # rows are a sequence of arrays
-        states += list(zip(*filter(None, (result.h, result.c)), strict=True))
-        outputs = result.outputs
-    computed = {"y": outputs[0] if len(outputs) == 1 else np.stack(outputs)}
-    return computed | ({} if recorded.hn is None else _states(states))
-
-
-def run_torch(chain: Sequence[nn.Module], recorded: Recorded) -> dict[str, Array]:
-    """What PyTorch's recurrent modules compute, one after the other."""
-    x = torch.from_numpy(recorded.x)
-    states: list[tuple[Array, ...]] = []
-    with torch.no_grad():
-        for module in chain:
-            cell = isinstance(module, nn.RNNCellBase)
-            rows = 1 if cell else module.num_layers * (1 + module.bidirectional)
-            given = recorded.initial(len(states), rows) or np.zeros(
-                (2, rows, len(x), module.hidden_size), x.numpy().dtype
-            )
-            start = [torch.from_numpy(state) for state in given][: 1 + isinstance(module, nn.LSTM | nn.LSTMCell)]
-            x, last_states = _steps(module, x, start) if cell else _sequence(module, x, start)
-            states += list(zip(*(state.numpy() for state in last_states), strict=True))
-    last = np.concatenate([h for h, *_ in states[-(1 + getattr(chain[-1], "bidirectional", False)) :]], axis=-1)
-    computed = {"y": last if recorded.last_only else x.numpy()}
-    return computed | ({} if recorded.hn is None else _states(states))
-
-
-def _sequence(module: nn.Module, x: Any, start: list[Any]) -> tuple[Any, Any]:
-    y, last = module(x, tuple(start) if len(start) > 1 else start[0])
-    return y, last if len(start) > 1 else [last]
-
-
-def _steps(cell: nn.Module, x: Any, start: list[Any]) -> tuple[Any, Any]:
-    states = [state[0] for state in start]
-    outputs = []
-    for step in x.unbind(1):
-        states = list(cell(step, tuple(states))) if len(states) > 1 else [cell(step, states[0])]
-        outputs.append(states[0])
-    return torch.stack(outputs, 1), [state[None] for state in states]
-
-
-def keras_name(name: str) -> str:
-    """What a layer is called in a written Keras file: dots are none of Keras's, with PyTorch below it."""
-    return name.replace(".", "_")
-
-
-def run_keras(chain: Sequence[Any], recorded: Recorded) -> dict[str, Array]:
-    """What Keras's LSTM or Bidirectional layers compute in a row, and the states where the last of them returns any."""
-    outputs: list[Any] = [recorded.x]
-    states: list[Any] = []
-    row = 0
-    for layer in chain:
-        rows = 2 if hasattr(layer, "backward_layer") else 1
-        given = recorded.initial(row, rows)
-        inner = type(getattr(layer, "forward_layer", layer)).__name__
-        two = inner in ("LSTM", "RNN")  # states, of which others have one
-        pairs = zip(*given, strict=True) if given else []
-        start = [array for pair in pairs for array in pair[: 1 + two]] if given else None
-        row += rows
-        mask = {} if recorded.mask is None else {"mask": recorded.mask}
-        result = layer(outputs[0], initial_state=start, **mask)
-        outputs = list(result) if isinstance(result, (list, tuple)) else [result]
-        count = 2 if getattr(layer, "merge_mode", "") is None else 1
-        outputs, states = outputs[:count], outputs[count:]
-    assert not (recorded.last_only and np.ndim(outputs[0]) == 3), "a layer that was recorded with its last step alone"
-    computed = {"y": np.asarray(outputs[0]) if len(outputs) == 1 else np.stack([np.asarray(y) for y in outputs])}
-    last = [(np.asarray(h), np.asarray(c)) for h, c in zip(states[::2], states[1::2], strict=True)]
-    return computed | ({} if recorded.hn is None or not states else _states(last))
-
-
-def _states(states: Sequence[tuple[Array, ...]]) -> dict[str, Array]:
-    return {name: np.stack(parts) for name, parts in zip(("hn", "cn"), zip(*states, strict=True), strict=False)}
-
-
-def modules_of(state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, nn.Module]:
-    """Real modules made by what a state dict's keys and shapes say alone, every key loaded strictly."""
-    modules: dict[str, nn.Module] = {}
-    for path in dict.fromkeys(key.rpartition(".")[0] for key in state):
-        own = {key.rpartition(".")[2]: tensor for key, tensor in state.items() if key.rpartition(".")[0] == path}
-        cell = "weight_ih" in own
-        kernel = own["weight_ih" if cell else "weight_ih_l0"]
-        gates = 4 if "weight_hr_l0" in own else len(kernel) // own["weight_hh" if cell else "weight_hh_l0"].shape[1]
-        sizes, kind = (kernel.shape[1], kernel.shape[0] // gates), {4: "LSTM", 3: "GRU", 1: "RNN"}[gates]
-        if cell:
-            module: nn.Module = getattr(nn, f"{kind}Cell")(*sizes, bias="bias_ih" in own, dtype=dtype)
-        else:
-            module = getattr(nn, kind)(
-                *sizes,
-                num_layers=sum(bool(re.fullmatch(r"weight_ih_l\d+", key)) for key in own),
-                bias="bias_ih_l0" in own,
-                bidirectional="weight_ih_l0_reverse" in own,
-                **({"proj_size": len(own["weight_hr_l0"])} if "weight_hr_l0" in own else {}),
-                batch_first=True,
-                dtype=dtype,
-            )
-        module.load_state_dict(own, strict=True)
-        modules[path] = module
-    return modules
-
-
-# What must be equal.
-
-
-def assert_close(found: Array, wanted: Array, atol: float) -> None:
-    np.testing.assert_allclose(np.asarray(found, np.float64), np.asarray(wanted, np.float64), rtol=0, atol=atol)
-    assert found.shape == wanted.shape, "broadcasting is no equality"
-
-
-def assert_recorded(computed: Mapping[str, Array], recorded: Recorded, looser: float = 1.0) -> None:
-    """What was computed is what was recorded, the last states too where there are any; large numbers relatively."""
-    tolerance = looser * TOLERANCE[recorded.y.dtype.name]
-    wanted = {name: getattr(recorded, name) for name in ("y", "hn", "cn") if getattr(recorded, name) is not None}
-    for (name, found), (same_name, array) in zip(computed.items(), wanted.items(), strict=True):
-        assert name == same_name
-        assert_close(found, array, tolerance * max(1.0, np.abs(array).max(initial=0.0)))
-
-
-def assert_same_bits(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """The same names in any order, and under each the same type, shape and bytes."""
-    assert set(found) == set(wanted)
-    for name in wanted:
-        one, other = _array(found[name]), _array(wanted[name])
-        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes()), name
-
-
-def _array(value: Any) -> Array:
-    if isinstance(value, torch.Tensor):
-        value = value.view(torch.int16) if value.dtype == torch.bfloat16 else value
-        return np.asarray(value.detach().numpy())
-    return np.asarray(value)
-
-
-def assert_same_weights(found: Model, wanted: Model) -> None:
-    """The same layers by name, in any order, with the same weights bit for bit."""
-    assert {layer.name for layer in found.layers} == {layer.name for layer in wanted.layers}
-    for layer in wanted.layers:
-        others = found[layer.name].cells
-        for (direction, cell), (same, other) in zip(layer.cells.items(), others.items(), strict=True):
-            assert direction == same
-            assert_same_bits(other.arrays(), cell.arrays())
-
-
-def assert_same_model(found: Model, wanted: Model) -> None:
-    """The same in every field, and bit for bit in every array."""
-    assert_same_weights(found, wanted)
-    for layer, other in zip(wanted.layers, found.layers, strict=True):
-        for field in fields(Recurrent):
-            if field.name not in ("forward", "backward"):
-                assert getattr(other, field.name) == getattr(layer, field.name), f"{layer.name}.{field.name}"
-        for cell, same in zip(layer.cells.values(), other.cells.values(), strict=True):
-            assert (same.activations(), same.settings()) == (cell.activations(), cell.settings())
-    assert (found.left_out, found.assumed, found.provenance) == (wanted.left_out, wanted.assumed, wanted.provenance)
+def command(*arguments: object) -> int:
+    """The exit code of a command run in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lstm-convert", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as leaving:
+            return int(leaving.code or 0)
+    return 0

@@ -11,22 +11,32 @@ from test_analysis_trace import VARIANTS
 
 from lstm_convert.analysis.assignment import assigned
 from lstm_convert.analysis.comparing import compare
-from lstm_convert.analysis.engine import analyze
 from lstm_convert.analysis.matching import matched
 from lstm_convert.analysis.moving import Units, moved_cell, moved_model, unmoved
 from lstm_convert.analysis.normal import moves_of, normalize
-from lstm_convert.analysis.readout import Readout, from_file, of_network
+from lstm_convert.analysis.outputs import readout_of
+from lstm_convert.analysis.readout import Readout, from_file, outputs_of
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
-from lstm_convert.canonical import GRU, LSTM, Activation, Call, Cell, Feed, GRUCell, Input, Layer, Model, Network
-from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
+from lstm_convert.canonical import (
+    LSTM,
+    Activation,
+    Call,
+    Feed,
+    Input,
+    Layer,
+    Model,
+    Network,
+    RecurrentCell,
+)
+from lstm_convert.errors import InvalidFile, LayoutMismatch
 
 
 def planted(rng: np.random.Generator, count: int) -> Units:
     return Units(rng.permutation(count), rng.choice([-1.0, 1.0], count))
 
 
-def noisy(rng: np.random.Generator, cell: Cell, part: float) -> Cell:
+def noisy(rng: np.random.Generator, cell: RecurrentCell, part: float) -> RecurrentCell:
     return cell.with_arrays({
         name: array + part * array.std() * rng.normal(size=array.shape) for name, array in cell.arrays().items()
     })  # fmt: skip
@@ -135,17 +145,6 @@ def with_dense(model: Model, *, activation: str = "linear", outputs: tuple[int, 
     return replace(model, network=network)
 
 
-def test_the_readout_is_the_dense_layer_that_reads_the_last_recurrent_one() -> None:
-    model = with_dense(stacked(np.random.default_rng(7)), activation="sigmoid")
-    found = of_network(model, "b")
-    assert found is not None
-    assert found.source == "dense layer out, its activation sigmoid left out"
-    assert found.matrix.shape == (2, 5)
-    assert found(np.zeros(5)).tolist() == np.asarray(found.bias).tolist()
-    assert of_network(model, "a") is None
-    assert of_network(replace(model, network=None), "b") is None
-
-
 def test_a_dense_layer_that_reads_moved_units_moves_with_them() -> None:
     model = with_dense(stacked(np.random.default_rng(8)))
     normal = normalize(model)
@@ -153,11 +152,10 @@ def test_a_dense_layer_that_reads_moved_units_moves_with_them() -> None:
     assert normal.model.network is not None
     assert [each.name for each in normal.model.network.recurrent] == ["a", "b"]
     x = np.random.default_rng(9).normal(size=(3, 7, 3))
-    outputs = []
-    for each in (model, normal.model):
-        readout = of_network(each, "b")
-        assert readout is not None
-        outputs.append(readout(last_output(trace(stack_of(each), x))))
+    outputs = [
+        outputs_of(readout_of(each, stack_of(each), 7).readout, trace(stack_of(each), x))
+        for each in (model, normal.model)
+    ]
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=0, atol=1e-12)
 
 
@@ -208,18 +206,6 @@ def test_models_of_other_sizes_are_compared_by_what_they_compute() -> None:
     assert "other sizes" in found.sentences[-1].text
     with pytest.raises(LayoutMismatch, match="outputs: 4 and 6"):
         compare(one, other)
-
-
-def test_layers_that_are_no_lstms_are_refused() -> None:
-    rng = np.random.default_rng(0)
-    cell = GRUCell.of({"W": rng.normal(size=(3, 4, 2)), "U": rng.normal(size=(3, 4, 4))})
-    model = Model((GRU("gru", cell),))
-    asked: list[Any] = [
-        lambda: analyze(model, np.ones((2, 3, 2))), lambda: normalize(model), lambda: compare(model, model),
-    ]  # fmt: skip
-    for ask in asked:
-        with pytest.raises(Unsupported, match="gru: a GRU"):
-            ask()
 
 
 def test_other_activations_are_said() -> None:

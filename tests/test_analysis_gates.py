@@ -62,13 +62,13 @@ def test_a_converted_model_has_the_same_table(pair: tuple[str, str], tmp_path: P
 
 
 def test_a_shut_gate_reports_its_bound_and_not_the_size_of_what_is_behind_it() -> None:
-    cell = shut().layers[0].forward
+    cell: Any = shut().layers[0].forward
     rows = proven_rows(ranges(cell, -np.ones(1), np.ones(1)))
-    assert [row["high_i"] for row in rows] == pytest.approx([1 / (1 + np.exp(40.0))] * 2, abs=1e-16)
+    assert [row["high_i"] for row in rows] == pytest.approx([1 / (1 + np.exp(40.0))] * 2, rel=1e-9, abs=0)
     assert all(row["flags"].split() == ["never_written"] for row in rows)
     wired = with_entries(cell, W={(0, 0, 0): 2.0})
     assert proven_rows(ranges(wired, -np.ones(1), np.ones(1)))[0]["high_i"] == pytest.approx(
-        4.248e-18 * np.exp(2.0), rel=1, abs=1e-16
+        4.248e-18 * np.exp(2.0), rel=1e-3, abs=0
     )
 
 
@@ -184,7 +184,9 @@ def test_the_statistics_of_batches_are_those_of_all() -> None:
         assert first == pytest.approx(second, rel=1e-10)
     traced = trace(stack, x).layers[0].cells[0]
     np.testing.assert_allclose(whole.sd_h, traced.h.std(axis=(0, 1)), rtol=1e-10)
-    np.testing.assert_allclose(whole.geometric_f, np.exp(np.log(traced.steps.f).mean(axis=(0, 1))), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(whole.geometric_mean), np.exp(np.log(traced.steps.f).mean(axis=(0, 1))), rtol=1e-12
+    )
     np.testing.assert_allclose(whole.left["i"], (traced.steps.i < 0.1).mean(axis=(0, 1)))
 
 
@@ -240,4 +242,6 @@ def test_the_blocks_of_other_kinds_of_cells_have_their_own_gates(cell: Any, foun
         assert row["mean"] == pytest.approx(wanted[cell.letters.index(gate)].mean())
     assert tables["inventory"]["kind"] == [cell.kind]
     assert tables["inventory"]["output_activation"] == [None]
-    assert len(tables["units"]) == 0
+    assert [row["open_r"] for row in tables["units"].rows()] == (
+        pytest.approx(1 / (1 + np.exp(-(arrays["b"] + arrays["b_rec"])[1]))) if cell is GRUCell else [None] * 4
+    )

@@ -38,17 +38,18 @@ MAY_IMPORT = {
     "sampling": ["blocks", "canonical", "errors", "precision"],
     "proof": ["canonical", "errors", "precision", "reference", "sampling"],
     "formats": ["errors"],
+    "json_text": ["errors"],
     "yaml_text": ["errors"],
-    "containers": ["blocks", "containers", "errors"],
+    "containers": ["blocks", "containers", "errors", "json_text"],
     "export": ["activations", "blocks", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
         "activations", "blocks", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
-        "network", "packing", "table",
+        "json_text", "network", "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "blocks", "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
-        "yaml_text",
+        "blocks", "canonical", "errors", "formats", "frameworks", "json_text", "network", "placing", "portion",
+        "precision", "proof", "yaml_text",
     ],
     "placing": ["errors"],
     "portion": ["canonical", "errors", "frameworks"],
@@ -66,23 +67,27 @@ MAY_IMPORT = {
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "analysis": ["activations", "analysis", "canonical", "errors"],
+    "analysis": ["activations", "analysis", "canonical", "errors", "network"],
     "plots": ["analysis", "canonical", "errors", "plots"],
     "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
     "reading": [
         "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
         "sequences", PACKAGE,
     ],
+    "collection": [
+        "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", PACKAGE,
+    ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "proof", "sampling", "table"],
     "terminal": ["verification"],
     "options": [],
     "__main__": ["cli"],
-    PACKAGE: ["canonical", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
+    PACKAGE: ["canonical", "collection", "conversion", "diagnosis", "errors", "frameworks", "proof", "verification"],
 }  # fmt: skip
+MAY_IMPORT["cli_batch"] = [*MAY_IMPORT]
 MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
-PRINTING = ("cli", "cli_reading", "terminal", "__main__")
+PRINTING = ("cli", "cli_batch", "cli_reading", "terminal", "__main__")
 CORE = [
     "activations", "blocks", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
     "proof", "reference", "sampling",
@@ -99,6 +104,8 @@ HEAVY = [
     "pyarrow",
     "yaml",
     "rich",
+    "fsspec",
+    "distributed",
 ]
 
 

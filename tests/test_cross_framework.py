@@ -11,24 +11,9 @@ import keras
 import numpy as np
 import pytest
 import torch
-from helpers import (
-    FIXTURES,
-    PLAIN,
-    TOLERANCE,
-    Array,
-    Case,
-    Recorded,
-    assert_close,
-    assert_recorded,
-    assert_same_bits,
-    assert_same_model,
-    assert_same_weights,
-    chains,
-    keras_name,
-    modules_of,
-    run_keras,
-    run_torch,
-)
+from comparing import assert_close, assert_recorded, assert_same_bits, assert_same_model, assert_same_weights
+from helpers import FIXTURES, PLAIN, TOLERANCE, Array, Case, Recorded, chains
+from running import keras_name, modules_of, run_keras, run_torch
 from safetensors.torch import load_file
 
 import lstm_convert

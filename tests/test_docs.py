@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,19 @@ def test_every_conversion_that_is_shown_prints_what_is_shown(
         assert capsys.readouterr().out == printed
     (written,) = [code for language, code in BLOCKS if language == "py"]
     assert written.strip() in (tmp_path / "model.py").read_text("utf-8")
+
+
+def test_the_collection_that_is_shown_ends_as_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = [code for _, code in BLOCKS if code.startswith("$ lstm-convert batch ")]
+    arguments, _, printed = block.removeprefix("$ ").partition("\n")
+    (tmp_path / "fixtures").symlink_to(FIXTURES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", shlex.split(arguments))
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == printed.splitlines()
 
 
 def test_the_python_examples_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

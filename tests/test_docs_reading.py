@@ -24,6 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that looks like the repository's own."""
     (tmp_path / "docs").symlink_to(DOCS)
     shutil.copytree(FIXTURES / "keras-1.2.2", tmp_path / "fixtures/keras-1.2.2")
+    (tmp_path / "fixtures/models").symlink_to(FIXTURES / "models")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -47,7 +48,7 @@ def test_one_command_makes_the_pictures_and_numbers_of_the_page(
     (line,) = re.findall(r"<!-- pictures -->\n```sh\nlstm-convert (.+)\n```", PAGE)
     monkeypatch.setattr(sys, "argv", ["lstm-convert", *shlex.split(line)])
     cli.main()
-    assert "99 % of the effect lies within k = 4" in capsys.readouterr().out
+    assert "99 % of the effect lies within k = 3" in capsys.readouterr().out
     assert sorted(path.name for path in (DOCS / "weather").iterdir()) == sorted(Path(name).name for name in PICTURES)
     for name in PICTURES:
         assert words(DOCS / name) == words(here / name)
@@ -68,8 +69,8 @@ def test_the_table_of_the_page_is_the_analysis(here: Path) -> None:
     shown = re.findall(r"^\| t-\d \| (\d) \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
     assert [int(row[0]) for row in shown] == [0, 1, 2, 3, 4]
     for lag, *numbers in shown:
-        (swap,) = lags.rows(method="history_swap", output="*", lag=int(lag))
-        (alone,) = lags.rows(method="resample", output="*", feature="*", lag=int(lag))
+        (swap,) = lags.rows(method="history_swap", lag=int(lag))
+        (alone,) = lags.rows(method="resample", feature="*", lag=int(lag))
         assert numbers == [f"{each:.3f}" for each in (swap["value"], swap["ci_low"], swap["ci_high"], alone["value"])]
 
 
@@ -87,3 +88,14 @@ def test_the_pages_links_lead_somewhere() -> None:
     assert [link for link in links if not (DOCS / link).exists()] == []
     anchors = set(re.findall(r'<a id="(\w+)">', PAGE))
     assert set(re.findall(r"\]\(#(\w+)\)", PAGE)) == anchors
+
+
+def test_the_table_of_accuracy_names_every_method_of_its_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import accuracy  # noqa: PLC0415 (a script of the benchmarks)
+
+    head, _, *shown = PAGE.partition("<!-- accuracy -->\n")[2].partition("\n\n")[0].splitlines()
+    assert [cell.strip() for cell in head.split("|")[2:-2]] == list(accuracy.TASKS)
+    assert {row.split("|")[1].strip() for row in shown} == {*accuracy.METHODS, accuracy.CARRIED}
+    means = [float(row.split("|")[-2]) for row in shown]
+    assert means == sorted(means)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comparing import assert_close, assert_same_bits
 from exporting import (
     CHAIN,
     HARD,
@@ -22,7 +23,6 @@ from exporting import (
     loaded,
     written,
 )
-from helpers import assert_close, assert_same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file

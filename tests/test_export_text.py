@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from comparing import assert_same_model
 from exporting import CHAIN, HARD, KINDS, SEVERAL, assert_formatted, cell, gru, imported, simple, written
-from helpers import assert_same_model
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn

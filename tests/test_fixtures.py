@@ -11,21 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from helpers import (
-    CASES,
-    FIXTURES,
-    NAMELESS,
-    PLAIN,
-    REFUSED,
-    VARIANTS,
-    Case,
-    Reading,
-    assert_recorded,
-    chains,
-    paired,
-    readings,
-)
-from helpers import run_reference as computed_by_reference
+from comparing import assert_recorded
+from helpers import CASES, FIXTURES, NAMELESS, PLAIN, REFUSED, VARIANTS, Case, Reading, chains, paired, readings
+from running import run_reference as computed_by_reference
 
 import lstm_convert
 from lstm_convert import LayoutMismatch, UnknownFormat, Unsupported
@@ -223,8 +211,8 @@ def test_hard_sigmoid_keeps_the_slope_of_its_keras_and_reaches_torch_by_name_onl
     slope = 1 / 6 if case.folder.startswith("keras-3") else 0.2
     assert {layer.forward.activations()["gate"].parameters["slope"] for layer in model.layers} == {slope}
     with pytest.raises(Unsupported, match="--allow hard_sigmoid if your own module does it"):
-        lstm_convert.save(model, tmp_path / "refused.pt")
-    lstm_convert.save(model, tmp_path / "allowed.pt", allow=["hard_sigmoid"])
+        lstm_convert.save(model, tmp_path / "refused.pt", lstm_only=True)
+    lstm_convert.save(model, tmp_path / "allowed.pt", allow=["hard_sigmoid"], lstm_only=True)
     recorded = case.layers[0]
     as_sigmoid = computed_by_reference(
         [lstm_convert.load(tmp_path / "allowed.pt").layers[0]], recorded, as_stated=False

@@ -8,20 +8,9 @@ import keras
 import numpy as np
 import pytest
 import torch
-from helpers import (
-    TOLERANCE,
-    Array,
-    Recorded,
-    assert_close,
-    assert_recorded,
-    assert_same_bits,
-    chains,
-    keras_name,
-    modules_of,
-    run_keras,
-    run_reference,
-    run_torch,
-)
+from comparing import assert_close, assert_recorded, assert_same_bits
+from helpers import TOLERANCE, Array, Recorded, chains
+from running import keras_name, modules_of, run_keras, run_reference, run_torch
 from torch import nn
 
 import lstm_convert

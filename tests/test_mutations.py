@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from helpers import FIXTURES, TOLERANCE, Array, Case, Recorded, run_reference
+from helpers import FIXTURES, TOLERANCE, Array, Case, Recorded
+from running import run_reference
 
 from lstm_convert import LayoutMismatch, Recurrent
 from lstm_convert.bundle import Bundle

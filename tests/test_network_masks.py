@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import Array
 from keras import layers
-from network_cases import CASES, F64, LINEAR, Case, random, with_random_weights
+from keras_layers import CASES, F64, LINEAR, Case, random, with_random_weights
 
 from lstm_convert.canonical import LSTM, Call, Cell, Feed, Gates, Input, Layer, Network
 from lstm_convert.errors import Unsupported

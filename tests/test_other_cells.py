@@ -8,15 +8,9 @@ import keras
 import numpy as np
 import pytest
 import torch
-from helpers import (
-    FIXTURES,
-    Case,
-    Recorded,
-    assert_close,
-    assert_recorded,
-    assert_same_weights,
-    run_reference,
-)
+from comparing import assert_close, assert_recorded, assert_same_weights
+from helpers import FIXTURES, Case, Recorded
+from running import run_reference
 
 import lstm_convert
 from lstm_convert import GRU, Model, Recurrent, SimpleRNN, Unsupported

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from custom_layers import CELLS, LAYERS, layer_of, save
 from exporting import KINDS, written
-from helpers import FIXTURES
-from test_verify import command
+from helpers import FIXTURES, command
 
 import lstm_convert
 from lstm_convert import Model, Recurrent, diagnose, verify

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.activations import function
-from lstm_convert.analysis.ranges import Interval, Ranges, ranges, steepest
-from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.bounding import bounding_matrices, ranges_of
+from lstm_convert.analysis.bounds import at_most
+from lstm_convert.analysis.ranges import Interval, Ranges, steepest
+from lstm_convert.analysis.readout import Output
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.canonical import Cell
+from lstm_convert.canonical import Cell, GRUCell, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -46,12 +48,12 @@ class Certificate:
         if not self.certified:
             return f"no certificate (rho = {self.rho:.3g})"
         lag = len(self.bounds) - 1
-        bound = f"|d y / d x[t-{lag}]| <= {self.bounds[-1].max():.3g}"
+        bound = f"|d y / d x[t-{lag}]| <= {at_most(self.bounds[-1].max())}"
         return f"PROVEN: {bound} for every input of the box (rho = {self.rho:.3g})"
 
 
 def certificate(
-    stack: Stack, low: Float64, high: Float64, readout: Readout | None = None, *, lags: int, steps: float = math.inf
+    stack: Stack, low: Float64, high: Float64, readout: Output | None = None, *, lags: int, steps: float = math.inf
 ) -> Certificate:
     """Return bounds on the lag Jacobian for all inputs of a box, from zero states.
 
@@ -64,21 +66,21 @@ def certificate(
         steps: the most steps a sequence has; any number of them where infinite.
 
     Raises:
-        Unsupported: a layer reads backwards, or an activation has no bounds.
+        Unsupported: a layer reads backwards, or an activation or the readout has no bounds.
     """
     if not stack.causal:
         raise Unsupported("no bounds can be proven for this stack", ["a layer reads the sequence from its end"])
     responses, rho = None, 0.0
     for layer in stack.layers:
-        bounds = ranges(layer.forward, low, high, steps)
+        bounds = ranges_of(layer.forward, low, high, steps)
         matrix, kernel, output = _bounding(layer.forward, bounds)
         rho = max(rho, float(np.abs(np.linalg.eigvals(matrix)).max()))
         own = _powers(matrix, kernel, output, lags)
         responses = own if responses is None else _chained(own, responses)
         low, high = -bounds.h, bounds.h
-    matrix = np.eye(stack.outputs) if readout is None else readout.matrix
+    matrix = np.eye(stack.outputs) if readout is None else readout.bound()
     with np.errstate(over="ignore", invalid="ignore"):
-        bounds = np.abs(matrix) @ np.asarray(responses) * (1.0 + _ROUNDING)
+        bounds = matrix @ np.asarray(responses) * (1.0 + _ROUNDING)
     return Certificate(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf), rho)
 
 
@@ -100,8 +102,11 @@ def _chained(upper: Float64, lower: Float64) -> Float64:
     ])  # fmt: skip
 
 
-def _bounding(cell: Cell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
-    """Return M over (c, h), N over the input, and the rows of h, all of absolute values and each at its bound."""
+def _bounding(cell: RecurrentCell, bounds: Ranges) -> tuple[Float64, Float64, Float64]:
+    """Return M over the state, N over the input, and the rows of h, all of absolute values and each at its bound."""
+    if isinstance(cell, GRUCell | SimpleRNNCell):
+        return bounding_matrices(cell, bounds)
+    assert isinstance(cell, Cell)  # noqa: S101 (the only other kind that has ranges)
     gates, z = bounds.gates, bounds.z
     if np.isinf(bounds.c).any():
         raise Unsupported(

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.stepping import LSTMStep, LSTMStepper
 from lstm_convert.analysis.traces import CellTrace
+from lstm_convert.canonical import Cell, RecurrentCell
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -40,6 +42,15 @@ class Decomposition:
         return np.asarray(np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0))
 
 
+def has_decomposition(cell: RecurrentCell) -> bool:
+    """Return whether a cell has a state c that is a sum of what was written: an LSTM's whose c is not clipped.
+
+    Args:
+        cell: the cell.
+    """
+    return isinstance(cell, Cell) and cell.cell_clip is None
+
+
 def decomposed(traced: CellTrace) -> Decomposition:
     """Return the decomposition of the last c of a trace.
 
@@ -47,13 +58,12 @@ def decomposed(traced: CellTrace) -> Decomposition:
         traced: the cell's trace.
 
     Raises:
-        Unsupported: c is clipped, so that it is no sum.
+        Unsupported: c is clipped, so that it is no sum; or the cell has none.
     """
-    if traced.stepper.cell.cell_clip is not None:
-        raise Unsupported(
-            "c is clipped and so no sum of what was written", [f"bound {traced.stepper.cell.cell_clip:g}"]
-        )
-    forget, wrote = traced.steps.f, traced.steps.i * traced.steps.g
+    stepper, steps = _lstm(traced)
+    if stepper.cell.cell_clip is not None:
+        raise Unsupported("c is clipped and so no sum of what was written", [f"bound {stepper.cell.cell_clip:g}"])
+    forget, wrote = steps.f, steps.i * steps.g
     if traced.counts is not None:
         counting = traced.counts[:, :, None]
         forget, wrote = np.where(counting, forget, 1.0), np.where(counting, wrote, 0.0)
@@ -73,14 +83,20 @@ def to_outputs(traced: CellTrace, parts: Decomposition, readout: Readout | None 
         readout: what the outputs are; h itself where None.
 
     Raises:
-        Unsupported: the projection is clipped, or a step is masked, so that h is no such sum.
+        Unsupported: the projection is clipped, or a step is masked, so that h is no such sum; or the cell has no c.
     """
-    cell = traced.stepper.cell
-    if cell.projection_clip is not None or (traced.counts is not None and not traced.counts[-1].all()):
+    stepper, computed = _lstm(traced)
+    if stepper.cell.projection_clip is not None or (traced.counts is not None and not traced.counts[-1].all()):
         raise Unsupported("h is no sum of what was written", ["its projection is clipped, or its last step is masked"])
     sums = parts.start + np.concatenate([np.zeros_like(parts.start)[None], np.cumsum(parts.written, axis=0)])
-    shown = traced.steps.o[-1] * traced.stepper.output(sums)
-    if traced.stepper.projection is not None:
-        shown = shown @ traced.stepper.projection.T
+    shown = computed.o[-1] * stepper.output(sums)
+    if stepper.projection is not None:
+        shown = shown @ stepper.projection.T
     steps = np.concatenate([shown[:1], np.diff(shown, axis=0)])
     return steps if readout is None else steps @ readout.matrix.T
+
+
+def _lstm(traced: CellTrace) -> tuple[LSTMStepper, LSTMStep]:
+    if not isinstance(traced.stepper, LSTMStepper) or not isinstance(traced.steps, LSTMStep):
+        raise Unsupported(f"a {traced.stepper.cell.kind} has no cell state c that is a sum of what was written")
+    return traced.stepper, traced.steps

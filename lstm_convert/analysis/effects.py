@@ -76,12 +76,14 @@ def effects(
     order = rng.permutation(replay.sequences)
     for step, x in enumerate(replay.x):
         other = x[partners(order)] if method == RESAMPLE else np.broadcast_to(baseline, x.shape)
+        counts = None if replay.counts is None or method == OCCLUSION else replay.counts[step][partners(order)]
         for place, feature in enumerate(features):
             mixed = other if feature is None else x.copy()
             if feature is not None:
                 mixed[:, feature] = other[:, feature]
             row = step * len(features) + place
-            squares[:, row] = (replay.y - replay.replaced(step, mixed)) ** 2 / scale
+            replaced = replay.replaced(step, mixed, counts if feature is None else None)
+            squares[:, row] = (replay.y - replaced) ** 2 / scale
     lent = order if method == RESAMPLE else None
     return Effects(
         shares(squares, replay.y, rng, lent), replay.steps, features, output_names(replay.readout), replay.sequences

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from lstm_convert.analysis import inventory
 from lstm_convert.analysis.agreement import disagreement
+from lstm_convert.analysis.before import Data, DataIs, data_of
+from lstm_convert.analysis.bounds import at_most
 from lstm_convert.analysis.certificate import certificate
 from lstm_convert.analysis.decomposition import LABEL
 from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects
+from lstm_convert.analysis.facts import Facts, Sentence
 from lstm_convert.analysis.gates import kernel_reads, proven_unit_rows, static_unit_rows
 from lstm_convert.analysis.inventory import cells_of
 from lstm_convert.analysis.jacobian import read_time
@@ -36,8 +39,9 @@ from lstm_convert.analysis.measuring import (
     single_effects,
     swapped,
 )
-from lstm_convert.analysis.pitfalls import Facts, Sentence, sentences
-from lstm_convert.analysis.readout import Readout, identity, of_network
+from lstm_convert.analysis.outputs import LookedAt, readout_of
+from lstm_convert.analysis.pitfalls import sentences
+from lstm_convert.analysis.readout import Output, Readout
 from lstm_convert.analysis.rest import rest_response
 from lstm_convert.analysis.stacks import Stack, stack_of
 from lstm_convert.analysis.swap import SwapCurve
@@ -85,19 +89,22 @@ class _Found:
     notes: list[Sentence] = field(default_factory=list)
 
     def attempt(self, topic: str, basis: str, find: Callable[[], None]) -> None:
-        """Find something that not every model has, and note why it has it not."""
+        """Find something that not every model has, and note why it has it not, each reason once."""
         try:
             find()
         except Unsupported as error:
-            self.notes.append(Sentence(topic, basis, "; ".join([error.what, *error.details])))
+            reason = "; ".join([error.what, *error.details])
+            if reason not in [note.text for note in self.notes]:
+                self.notes.append(Sentence(topic, basis, reason))
 
 
 def analyze(
     model: Model,
     data: NDArray[Any],
     *,
-    readout: Readout | None = None,
+    readout: Readout | str | None = None,
     layer: str | None = None,
+    data_is: DataIs | None = None,
     name: str = "",
     seed: int = 0,
     effort: float = 1.0,
@@ -106,15 +113,19 @@ def analyze(
 ) -> Analysis:
     """Return all that can be said of a model: by its weights, at rest, and on some data.
 
-    The output is that of the last step, or what the last layer returns where that is one step. Every sequence starts
-    from zero states and all its steps count.
+    The output is what the model's network makes of the recurrent layers' output; at the last step, where it is a row a
+    step. Every sequence starts from zero states. Of the model's own input the steps count that its masks say, of what
+    the first recurrent layer reads all do.
 
     Args:
         model: the model.
-        data: what its first recurrent layer reads, (sequences, steps, inputs); may be memory-mapped.
-        readout: what is made of the last recurrent layer's output; where None, the dense layer that reads it, or else
-            that output itself.
+        data: the model's own input where its network is known, or what its first recurrent layer reads, (sequences,
+            steps, inputs); may be memory-mapped.
+        readout: what is made of the last recurrent layer's output; where None, all that stands behind it in the
+            model's network, or else that output itself. A name says which output of a network with several, by the
+            layer that makes it or its number; `h` is the recurrent layer's output itself.
         layer: the recurrent layer whose output is read; where None, the one that no other follows.
+        data_is: what the data is, the `model`'s input or what the `layer` reads, where its shape fits both.
         name: what the tables call the model.
         seed: where chance starts from; the same seed gives the same tables.
         effort: a factor on how many sequences the costly methods look at.
@@ -127,10 +138,12 @@ def analyze(
     """
     stack = stack_of(model, layer)
     last = stack.layers[-1]
-    readout = readout or of_network(model, last.name) or identity(stack.outputs)
-    _check(stack, readout, data)
-    sample = Sample(stack, readout, data, seed, effort, progress)
-    found = _Found(Place(name, last.name, read_time(stack, data.shape[1])))
+    given = data_of(model, stack, data, data_is)
+    steps = given.shape[1]
+    looked_at = LookedAt(readout) if isinstance(readout, Readout) else readout_of(model, stack, steps, readout)
+    _check(stack, looked_at.readout, given)
+    sample = Sample(stack, looked_at.readout, given, seed, effort, progress)
+    found = _Found(Place(name, last.name, read_time(stack, steps)))
     seen = overview(sample, traced)
     _units(found, sample, seen)
     curve, profiles = _lags(found, sample, seen)
@@ -147,11 +160,9 @@ def analyze(
         "certificate": Table.of("certificate", found.certificates),
     }
     within = (None, None) if curve is None else (curve.within(), curve.within(upper=True))
-    facts = Facts(
-        stack, readout, tables, len(data), data.shape[1], seen.mean, seen.sd, seen.autocorrelation, seed, within,
-        tuple(each.name for each in stack.layers if each.masked_by),
-    )  # fmt: skip
-    headline = _headline(curve, data.shape[1], seed)
+    cut = None if curve is None else curve.cut
+    facts = Facts(stack, looked_at, given, tables, len(data), steps, seen, seed, within, cut)
+    headline = _headline(curve, steps, seed)
     source = model.provenance
     return Analysis(
         headline,
@@ -159,21 +170,19 @@ def analyze(
         tables,
         seen.traces,
         {"file": source.file, "sha256": source.sha256, "framework": source.framework, "dtype": "float64", "seed": seed,
-         "sequences": len(data), "steps": data.shape[1], "readout": readout.source},
+         "sequences": len(data), "steps": steps, "readout": sample.readout.source},
     )  # fmt: skip
 
 
-def _check(stack: Stack, readout: Readout, data: NDArray[Any]) -> None:
+def _check(stack: Stack, readout: Output, data: Data) -> None:
     wrong = []
-    if data.ndim != 3 or data.shape[2] != stack.inputs or min(data.shape) < 1:  # noqa: PLR2004 (its three axes)
-        wrong.append(f"data: expected (sequences, steps, {stack.inputs}), found {data.shape}")
-    elif len(data) < 2:  # noqa: PLR2004 (a variance needs two)
+    if len(data) < 2:  # noqa: PLR2004 (a variance needs two)
         wrong.append("data: expected at least 2 sequences, found 1")
     elif not all(
-        np.isfinite(np.asarray(data[start : start + 256], np.float64)).all() for start in range(0, len(data), 256)
+        np.isfinite(np.asarray(data.array[start : start + 256], np.float64)).all() for start in range(0, len(data), 256)
     ):
         wrong.append("data: expected finite numbers, found others")
-    if readout.matrix.shape[1] != stack.outputs:
+    if isinstance(readout, Readout) and readout.matrix.shape[1] != stack.outputs:
         wrong.append(f"readout: expected (outputs, {stack.outputs}), found {readout.matrix.shape}")
     wrong += [f"{layer.name} {direction}: weights that are no finite numbers" for layer in stack.layers
               for direction, cell in layer.cells.items()
@@ -185,9 +194,9 @@ def _check(stack: Stack, readout: Readout, data: NDArray[Any]) -> None:
 def _units(found: _Found, sample: Sample, seen: Overview) -> None:
     layers, name = sample.stack.layers, found.place.model
     for depth, layer in enumerate(layers):
-        above = (
-            kernel_reads(layers[depth + 1]) if depth + 1 < len(layers) else np.abs(sample.readout.matrix).sum(axis=0)
-        )
+        kernel = sample.readout.kernel
+        reads = None if kernel is None else np.abs(kernel).sum(axis=0)
+        above = kernel_reads(layers[depth + 1]) if depth + 1 < len(layers) else reads
         found.units += static_unit_rows(layer, name, above)
         for direction, (place, _) in enumerate(cells_of([layer], name)):
             found.units += [place | row for row in measured_rows(seen.activities[depth][direction])]
@@ -198,10 +207,22 @@ def _units(found: _Found, sample: Sample, seen: Overview) -> None:
 
 def _lags(found: _Found, sample: Sample, seen: Overview) -> tuple[SwapCurve | None, dict[str, Float64]]:
     """Measure what each lag matters; return the headline's curve and each method's profile over the steps."""
-    whole, inside = jacobians(sample)
-    found.lags += jacobian_rows(found.place, whole, seen.sd)
-    found.lags += cell_path_rows(found.place, whole, inside, seen.sd)
-    profiles = {"jacobian": ((whole * seen.sd) ** 2).sum(axis=(1, 3)).mean(axis=0)}
+    profiles: dict[str, Float64] = {}
+
+    def jacobian() -> None:
+        whole, inside = jacobians(sample)
+        found.lags += jacobian_rows(found.place, whole, seen.sd)
+        if inside is not None:
+            found.lags += cell_path_rows(found.place, whole, inside, seen.sd)
+        profiles["jacobian"] = ((whole * seen.sd) ** 2).sum(axis=(1, 3)).mean(axis=0)
+
+    def integrated_gradients() -> None:
+        integrated, residual = attributed(sample, seen.mean)
+        baseline = f"the mean of the data; sums miss by at most {residual:.2g}"
+        found.lags += effect_rows(found.place, integrated, "integrated_gradients", "square_over_variance", baseline)
+        profiles["integrated_gradients"] = _profile(integrated)
+
+    found.attempt("jacobian", MEASURED, jacobian)
     curve = None
     if found.place.read_time == sample.data.shape[1] - 1:
         curve = swapped(sample)
@@ -219,10 +240,8 @@ def _lags(found: _Found, sample: Sample, seen: Overview) -> tuple[SwapCurve | No
         found.lags += effect_rows(found.place, effects, *methods[method])
         if method != "features":
             profiles[method] = _profile(effects)
-    integrated, residual = attributed(sample, seen.mean)
-    baseline = f"the mean of the data; sums miss by at most {residual:.2g}"
-    found.lags += effect_rows(found.place, integrated, "integrated_gradients", "square_over_variance", baseline)
-    return curve, profiles | {"integrated_gradients": _profile(integrated)}
+    found.attempt("integrated_gradients", MEASURED, integrated_gradients)
+    return curve, profiles
 
 
 def _profile(found: Effects) -> Float64:
@@ -248,18 +267,19 @@ def _without_data(found: _Found, sample: Sample, seen: Overview) -> None:
 
     def rest() -> None:
         response = rest_response(sample.stack, seen.mean, sample.readout, lags=steps)
-        if len(sample.readout.matrix) <= _REST_OUTPUTS:
+        if sample.readout.outputs <= _REST_OUTPUTS:
             found.lags.extend(rest_rows(found.place, response))
         for cell, radius in response.spectral_radius.items():
             found.rest.append({
                 "model": found.place.model, "layer": cell, "settle_residual": response.residual,
                 "steps": response.steps, "spectral_radius": radius,
+                "spectral_radius_h": response.spectral_radius_h[cell],
                 "operating_point": at_rest(response.operating_point), "basis": AT_REST,
             })  # fmt: skip
 
     def certify() -> None:
         proven = certificate(sample.stack, seen.low, seen.high, sample.readout, lags=steps)
-        if len(sample.readout.matrix) <= _REST_OUTPUTS:
+        if sample.readout.outputs <= _REST_OUTPUTS:
             found.lags.extend(certificate_rows(found.place, proven, _BOX))
         found.certificates.append({
             "model": found.place.model, "layer": found.place.layer, "rho": proven.rho, "certified": proven.certified,
@@ -293,5 +313,5 @@ def _bounds(curve: SwapCurve | None) -> Iterator[Sentence]:
     lag = (curve.within(upper=True) or 0) + 1
     if lag < len(curve.band.value) - 1:
         bound = curve.band.high[lag, -1]
-        text = f"total effect of lag {lag} and beyond <= {bound:.2g} (95 %, n = {curve.sequences}, on your data)"
+        text = f"total effect of lag {lag} and beyond <= {at_most(bound)} (95 %, n = {curve.sequences}, on your data)"
         yield Sentence("result", MEASURED, text)

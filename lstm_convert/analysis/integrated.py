@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.jacobian import lag_jacobian
-from lstm_convert.analysis.readout import Readout, identity
+from lstm_convert.analysis.readout import Output, identity, outputs_of
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.analysis.traces import last_output, trace
+from lstm_convert.analysis.traces import trace
 
 Float64 = NDArray[np.float64]
 
@@ -30,7 +30,13 @@ class Integrated:
 
 
 def integrated_gradients(
-    stack: Stack, x: NDArray[Any], readout: Readout | None = None, *, baseline: Float64, nodes: int = NODES
+    stack: Stack,
+    x: NDArray[Any],
+    readout: Output | None = None,
+    *,
+    baseline: Float64,
+    nodes: int = NODES,
+    mask: NDArray[Any] | None = None,
 ) -> Integrated:
     """Return the integrated gradients along the straight line from a baseline, by Gauss-Legendre quadrature.
 
@@ -40,6 +46,7 @@ def integrated_gradients(
         readout: what the outputs are; the last layer's output itself where None.
         baseline: what every step reads at the line's start, (inputs,).
         nodes: at how many points of the line the gradient is taken.
+        mask: which steps count, (batch, time); all where None.
     """
     readout = identity(stack.outputs) if readout is None else readout
     x = np.asarray(x, np.float64)
@@ -47,8 +54,9 @@ def integrated_gradients(
     places, weights = np.polynomial.legendre.leggauss(nodes)
     mean: Float64 | float = 0.0
     for place, weight in zip((places + 1.0) / 2.0, weights / 2.0, strict=True):
-        mean = mean + weight * lag_jacobian(stack, baseline + place * away, readout).values
+        mean = mean + weight * lag_jacobian(stack, baseline + place * away, readout, mask=mask).values
     values = np.asarray(mean * away[:, None])
-    ends = [readout(last_output(trace(stack, end))) for end in (x, np.broadcast_to(baseline, x.shape))]
+    starts = np.broadcast_to(baseline, x.shape)
+    ends = [outputs_of(readout, trace(stack, end, mask=mask)) for end in (x, starts)]
     residual = np.abs(values.sum(axis=(2, 3)) - (ends[0] - ends[1])).max()
     return Integrated(values, float(residual))

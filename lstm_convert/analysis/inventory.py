@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.stepping import folded_bias
 from lstm_convert.analysis.tables import PROVEN, Table
-from lstm_convert.canonical import GATES, LSTM, Cell, GRUCell, Recurrent, RecurrentCell
+from lstm_convert.canonical import GRUCell, Recurrent, RecurrentCell
 
 Float64 = NDArray[np.float64]
 
@@ -26,21 +25,16 @@ def inventory(layers: Sequence[Recurrent], model: str = "") -> Table:
         layers: the layers.
         model: the model's name.
     """
-    return Table.of("inventory", (place | _cell_row(cell) for place, cell in _cells(layers, model)))
+    return Table.of("inventory", (place | _cell_row(cell) for place, cell in cells_of(layers, model)))
 
 
-def cells_of(layers: Sequence[LSTM], model: str) -> Iterator[tuple[dict[str, Any], Cell]]:
-    """Return every cell of LSTMs with the columns that say which it is.
+def cells_of(layers: Sequence[Recurrent], model: str) -> Iterator[tuple[dict[str, Any], RecurrentCell]]:
+    """Return every cell with the columns that say which it is.
 
     Args:
         layers: the layers.
         model: the model's name.
     """
-    for layer in layers:
-        yield from zip((place for place, _ in _cells([layer], model)), lstm_cells(layer).values(), strict=True)
-
-
-def _cells(layers: Sequence[Recurrent], model: str) -> Iterator[tuple[dict[str, Any], RecurrentCell]]:
     for layer in layers:
         for direction, cell in layer.cells.items():
             yield {"model": model, "layer": layer.name, "direction": DIRECTIONS[direction]}, cell
@@ -101,7 +95,7 @@ def gates(layers: Sequence[Recurrent], model: str = "") -> Table:
     """
     return Table.of("gates", (
         place | {"gate": gate, "kind": kind} | _statistics(block) | {"basis": PROVEN}
-        for place, cell in _cells(layers, model)
+        for place, cell in cells_of(layers, model)
         for gate, kind, block in blocks_of(cell)
     ))  # fmt: skip
 
@@ -135,13 +129,13 @@ def weights(layers: Sequence[Recurrent], model: str = "") -> Table:
     """
     return Table.of("weights", (
         place | {"gate": gate, "kind": kind, "unit": unit, "source": source, "value": float(value), "basis": PROVEN}
-        for place, cell in _cells(layers, model)
+        for place, cell in cells_of(layers, model)
         for gate, kind, block in blocks_of(cell)
         for (unit, source), value in np.ndenumerate(block)
     ))  # fmt: skip
 
 
-def features(layer: LSTM, model: str = "", sd: Float64 | None = None) -> Table:
+def features(layer: Recurrent, model: str = "", sd: Float64 | None = None) -> Table:
     """Return a row a gate and feature: how strongly the gate's kernel is wired to it.
 
     Args:
@@ -154,6 +148,6 @@ def features(layer: LSTM, model: str = "", sd: Float64 | None = None) -> Table:
         | {"gate": gate, "feature": str(feature), "norm": float(norm), "basis": PROVEN}
         | ({} if sd is None else {"sd": float(sd[feature]), "strength": float(norm * sd[feature])})
         for place, cell in cells_of([layer], model)
-        for gate, kernel in zip(GATES, np.asarray(cell.W, np.float64), strict=True)
+        for gate, kernel in zip(cell.letters, np.asarray(cell.W, np.float64), strict=True)
         for feature, norm in enumerate(np.linalg.norm(kernel, axis=0))
     ))  # fmt: skip

@@ -1,33 +1,26 @@
 """The lag Jacobian: how an output answers to every earlier input, exactly, all lags in one backward sweep.
 
-The sweep carries the gradients of the full state, c and h, and never builds a matrix of the state's size. Of one step,
-with lc and lh the gradients of c and h after it and `'` for derivatives:
-
-    dz_o = lh output(c) o'
-    a    = lc + lh o output'(c)                 what c after the step has
-    dz_i, dz_f, dz_g = a g i',  a c_before f',  a i g'
-    dx = dz W      lh = dz U      lc = a f
-
-Peepholes, projections, clips and coupled gates change these as their equations in `canonical` say.
+The sweep carries the gradients of the full state, c and h, back through each cell as `sweeping` says, and never builds
+a matrix of the state's size.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.activations import derivative
-from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.readout import Output, identity, read_by
 from lstm_convert.analysis.stacks import Stack
+from lstm_convert.analysis.sweeping import sweep_of
 from lstm_convert.analysis.traces import CellTrace, LayerTrace, StackTrace, States, trace
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import Recurrent
 
 Float64 = NDArray[np.float64]
 
 # The gradient of what is put out at each step, (outputs, batch, width), or None where it is zero.
-Gradients = Sequence[Float64 | None]
+Gradients = Sequence[Float64 | None] | Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +53,7 @@ class LagJacobian:
 def lag_jacobian(
     stack: Stack,
     x: NDArray[Any],
-    readout: Readout | None = None,
+    readout: Output | None = None,
     *,
     at: int = -1,
     mask: NDArray[Any] | None = None,
@@ -84,7 +77,7 @@ def lag_jacobian(
     return swept(trace(stack, x, mask=mask, states=states), readout, at=at, cell_path=cell_path)
 
 
-def swept(traced: StackTrace, readout: Readout | None = None, *, at: int = -1, cell_path: bool = False) -> LagJacobian:
+def swept(traced: StackTrace, readout: Output | None = None, *, at: int = -1, cell_path: bool = False) -> LagJacobian:
     """Return the lag Jacobian of sequences that were traced.
 
     The cell path is what an input writes into c, keeps there by the forget gates alone, and shows at the output through
@@ -96,18 +89,18 @@ def swept(traced: StackTrace, readout: Readout | None = None, *, at: int = -1, c
         at: the step that is read, of a stack that returns every step.
         cell_path: only the cell path.
     """
-    width = traced.stack.outputs
-    matrix = np.eye(width) if readout is None else readout.matrix
-    top = np.broadcast_to(matrix[:, None], (len(matrix), traced.sequences, width))
-    steps = traced.steps
-    gradients: Gradients = [None] * steps
-    if traced.stack.layers[-1].return_sequences:
+    readout = identity(traced.stack.outputs) if readout is None else readout
+    top = readout.gradients(*read_by(readout, traced, at))
+    steps, last = traced.steps, traced.layers[-1]
+    if readout.every:
+        dx = _through_steps(last, top.transpose(2, 0, 1, 3), cell_path=cell_path)
+    elif last.layer.return_sequences:
         gradients = [top if step == at % steps else None for step in range(steps)]
-        dx = _through_layer(traced.layers[-1], gradients, cell_path=cell_path)
+        dx = _through_steps(last, gradients, cell_path=cell_path)
     else:
-        dx = _through_last_step(traced.layers[-1], top, cell_path=cell_path)
+        dx = _through_last_step(last, top, cell_path=cell_path)
     for layer in reversed(traced.layers[:-1]):
-        dx = _through_layer(layer, list(dx), cell_path=cell_path)
+        dx = _through_steps(layer, dx, cell_path=cell_path)
     return LagJacobian(dx.transpose(2, 1, 0, 3), np.arange(steps) - read_time(traced.stack, steps, at))
 
 
@@ -124,7 +117,18 @@ def read_time(stack: Stack, steps: int, at: int = -1) -> int:
     return steps - 1 - place if turned else place
 
 
-def _through_layer(traced: LayerTrace, gradients: Gradients, *, cell_path: bool) -> Float64:
+def through_layer(traced: LayerTrace, gradient: Float64) -> Float64:
+    """Return the gradients of a layer's input, (time, outputs, batch, inputs), for those of what it returns.
+
+    Args:
+        traced: the layer's trace.
+        gradient: (time, outputs, batch, width) of one that returns every step, else (outputs, batch, width).
+    """
+    through = _through_steps if traced.layer.return_sequences else _through_last_step
+    return through(traced, gradient, cell_path=False)
+
+
+def _through_steps(traced: LayerTrace, gradients: Gradients, *, cell_path: bool) -> Float64:
     """Return the gradients of a layer's input, (time, outputs, batch, inputs), for those of its output sequence."""
     outputs = [cell.h[:: -1 if direction else 1] for direction, cell in enumerate(traced.cells)]
     split = [
@@ -156,7 +160,7 @@ def _in_time(traced: CellTrace, dx: Float64) -> Float64:
     return dx[::-1] if traced.backwards else dx
 
 
-def _split(layer: LSTM, gradient: Float64, outputs: list[Float64]) -> list[Float64]:
+def _split(layer: Recurrent, gradient: Float64, outputs: list[Float64]) -> list[Float64]:
     """Return the gradient of each direction's output, of that of the merged one."""
     if len(outputs) == 1:
         return [gradient]
@@ -169,97 +173,28 @@ def _split(layer: LSTM, gradient: Float64, outputs: list[Float64]) -> list[Float
     return [gradient * share] * 2
 
 
-class Factors(NamedTuple):
-    """What the sweep multiplies with, known before it starts.
-
-    `gates` is what dz is of a and, for the output gate, of lh: (time, batch, 4, units); `squash` is o output'(c) and
-    `keep` is f, (time, batch, units); `cell` and `projected` are 0 where a clip cut and 1 where it did not, or None.
-    """
-
-    gates: Float64
-    squash: Float64
-    keep: Float64
-    cell: Float64 | None
-    projected: Float64 | None
-
-
-def factors(traced: CellTrace) -> Factors:
-    """Return what the backward sweep over a trace multiplies with.
-
-    Args:
-        traced: the trace.
-
-    Raises:
-        Unsupported: an activation makes each unit's value of all units'.
-    """
-    cell, steps = traced.stepper.cell, traced.steps
-    gate, candidate, output = derivative(cell.gate), derivative(cell.candidate), derivative(cell.output)
-    z = steps.z if cell.gate_clip is None else np.clip(steps.z, -cell.gate_clip, cell.gate_clip)
-    c_before = traced.c_before
-    gates = np.empty_like(steps.z)
-    slope_i = gate(z[:, :, 0], steps.i)
-    if cell.coupled:
-        gates[:, :, 0] = (steps.g - c_before) * slope_i
-        gates[:, :, 1] = 0.0
-    else:
-        gates[:, :, 0] = steps.g * slope_i
-        gates[:, :, 1] = c_before * gate(z[:, :, 1], steps.f)
-    gates[:, :, 2] = steps.i * candidate(z[:, :, 2], steps.g)
-    gates[:, :, 3] = steps.squashed * gate(z[:, :, 3], steps.o)
-    if cell.gate_clip is not None:
-        gates *= np.abs(steps.z) <= cell.gate_clip
-    clip = cell.projection_clip if cell.projection is not None else None
-    return Factors(
-        gates,
-        steps.o * output(steps.c, steps.squashed),
-        steps.f,
-        None if cell.cell_clip is None else (np.abs(steps.raw_c) <= cell.cell_clip).astype(np.float64),
-        None if clip is None else (np.abs(steps.raw_h) <= clip).astype(np.float64),
-    )
-
-
 def through_cell(traced: CellTrace, gradients: Gradients, *, cell_path: bool = False, zeros: bool = False) -> Float64:
     """Return the gradients of a cell's input, (time, outputs, batch, inputs), steps as the cell reads them.
 
     Args:
         traced: the cell's trace.
         gradients: those of its output at each step, as the cell reads them.
-        cell_path: only what travels inside c.
+        cell_path: of an LSTM, only what travels inside c.
         zeros: whether a masked step puts out zero, and not what was put out before.
     """
-    stepper, known = traced.stepper, factors(traced)
-    units, peephole, counts = stepper.cell.units, stepper.peephole, traced.counts
+    sweep, stepper, counts = sweep_of(traced, cell_path=cell_path), traced.stepper, traced.counts
     rows = next((len(gradient) for gradient in gradients if gradient is not None), 0)
     steps, batch = traced.h.shape[:2]
     dx = np.zeros((steps, rows, batch, stepper.cell.inputs))
-    lc, lh = np.zeros((rows, batch, units)), np.zeros((rows, batch, stepper.cell.outputs))
-    dz = np.empty((rows, batch, 4, units))
-    flat = dz.reshape(rows * batch, 4 * units)
+    lc, lh = (np.zeros((rows, *state.shape)) for state in (traced.c0, traced.h0))
     shown = None if counts is None else counts if zeros else np.logical_or.accumulate(counts, axis=0)
     last = max((step for step, gradient in enumerate(gradients) if gradient is not None), default=-1)
     for step in range(last, -1, -1):
         gradient = gradients[step]
         if gradient is not None:
             lh = lh + (gradient if shown is None else gradient * shown[step, :, None])
-        inner = lh if known.projected is None else lh * known.projected[step]
-        if stepper.projection is not None:
-            inner = inner @ stepper.projection
-        gates = known.gates[step]
-        np.multiply(inner, gates[:, 3], out=dz[:, :, 3])
-        a = inner * known.squash[step]
-        a += lc
-        if cell_path:
-            dz[:, :, 3] = 0.0
-        elif peephole is not None:
-            a += dz[:, :, 3] * peephole[2]
-        if known.cell is not None:
-            a *= known.cell[step]
-        np.multiply(a[:, :, None], gates[:, :3], out=dz[:, :, :3])
-        new_lc = a * known.keep[step]
-        if peephole is not None:
-            new_lc += dz[:, :, 0] * peephole[0] + dz[:, :, 1] * peephole[1]
-        dx[step] = (flat @ stepper.kernel).reshape(dx.shape[1:])
-        new_lh = np.zeros_like(lh) if cell_path else (flat @ stepper.recurrent).reshape(lh.shape)
+        given, new_lc, new_lh = sweep.back(step, lc, lh)
+        dx[step] = (given @ stepper.kernel).reshape(dx.shape[1:])
         if counts is not None:
             counting = counts[step, :, None]
             dx[step] *= counting

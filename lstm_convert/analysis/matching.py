@@ -1,19 +1,20 @@
 """Which unit of one cell is which of another's, up to sign: the assignment that makes their weights most alike.
 
-The score of a pair is E + |O|, E from all that a flip of sign leaves as it is (what goes into i, f and o), O from what
-it flips (the candidate's input, the columns of U, what reads the unit). What U adds depends on where other units go, so
-the assignment is repeated until it stands still, from several starts, and to move nothing is always a candidate.
+The score of a pair is E + |O|, E from all that a flip of sign leaves as it is (what goes into every gate but the
+candidate), O from what it flips (the candidate's input, the columns of U, what reads the unit). What U adds depends on
+where other units go, so the assignment is repeated until it stands still, from several starts, and to move nothing is
+always a candidate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.assignment import assigned
 from lstm_convert.analysis.moving import Units, flippable, moved_cell, unmoved
-from lstm_convert.analysis.stepping import folded_bias
-from lstm_convert.canonical import Cell
+from lstm_convert.analysis.stepping import biases
+from lstm_convert.canonical import RecurrentCell
 
 Float64 = NDArray[np.float64]
 
@@ -45,27 +46,37 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class _Flat:
-    """A cell's weights in float64: kernels and bias side by side, (4, units, inputs + 1), and what reads the units."""
+    """A cell's weights in float64: kernels and biases as columns, (gates, units, inputs + 2), and what reads the units.
+
+    `candidate` is the place of the candidate among the gates; `square` whether U reads the units themselves.
+    """
 
     into: Float64
     recurrent: Float64
     reads: Float64
     square: bool
+    candidate: int
 
     @classmethod
-    def of(cls, cell: Cell, readout: Float64 | None) -> "_Flat":
-        reads = [np.asarray(each, np.float64) for each in (cell.projection, cell.peephole) if each is not None]
-        if readout is not None and cell.projection is None:
+    def of(cls, cell: RecurrentCell, readout: Float64 | None) -> "_Flat":
+        arrays, candidate = cell.arrays(), cell.letters.index("g")
+        reads = [np.asarray(arrays[name], np.float64) for name in ("projection", "peephole") if name in arrays]
+        square = "projection" not in arrays
+        if readout is not None and square:
             reads.append(readout)
-        into = np.concatenate([np.asarray(cell.W, np.float64), folded_bias(cell)[..., None]], axis=2)
+        outer, inner = biases(cell)
+        both = np.zeros((*outer.shape, 2))
+        both[..., 0], both[candidate, :, 1] = outer, inner
+        into = np.concatenate([np.asarray(cell.W, np.float64), both], axis=2)
         stacked = np.concatenate(reads) if reads else np.zeros((0, cell.units))
-        return cls(into, np.asarray(cell.U, np.float64), stacked, cell.projection is None)
+        return cls(into, np.asarray(cell.U, np.float64), stacked, square, candidate)
 
     def moved(self, units: Units) -> "_Flat":
         into, recurrent = self.into[:, units.order].copy(), self.recurrent[:, units.order].copy()
-        into[2] *= units.signs[:, None]
-        recurrent[2] *= units.signs[:, None]
-        return _Flat(into, units.moved(recurrent) if self.square else recurrent, units.moved(self.reads), self.square)
+        into[self.candidate] *= units.signs[:, None]
+        recurrent[self.candidate] *= units.signs[:, None]
+        columns = units.moved(recurrent) if self.square else recurrent
+        return replace(self, into=into, recurrent=columns, reads=units.moved(self.reads))
 
     @property
     def vector(self) -> Float64:
@@ -80,12 +91,13 @@ class _Flat:
     def shuffled(self, rng: np.random.Generator) -> "_Flat":
         into, recurrent = (np.stack([rng.permutation(gate.ravel()).reshape(gate.shape) for gate in each])
                            for each in (self.into, self.recurrent))  # fmt: skip
-        return _Flat(into, recurrent, rng.permutation(self.reads.ravel()).reshape(self.reads.shape), self.square)
+        reads = rng.permutation(self.reads.ravel()).reshape(self.reads.shape)
+        return replace(self, into=into, recurrent=recurrent, reads=reads)
 
 
 def matched(
-    cell: Cell,
-    other: Cell,
+    cell: RecurrentCell,
+    other: RecurrentCell,
     rng: np.random.Generator,
     *,
     inputs: Units | None = None,
@@ -94,7 +106,7 @@ def matched(
     """Return which units of another cell are which of one.
 
     Args:
-        cell: the one, with as many units, inputs and outputs as the other.
+        cell: the one, of the other's kind, with as many units, inputs and outputs.
         other: the other.
         rng: where the shuffles and the random starts come from.
         inputs: how what the other reads was moved; not at all where None.
@@ -161,9 +173,9 @@ def _scores(one: _Flat, two: _Flat, units: Units | None, *, signed: bool) -> tup
         rows = rows + one.recurrent @ columns.transpose(0, 2, 1)
         if two.square:
             across = two.recurrent[:, units.order].copy()
-            across[2] *= units.signs[:, None]
+            across[two.candidate] *= units.signs[:, None]
             odd = odd + (one.recurrent.transpose(0, 2, 1) @ across).sum(axis=0)
-    even, odd = rows[0] + rows[1] + rows[3], odd + rows[2]
+    even, odd = np.delete(rows, one.candidate, axis=0).sum(axis=0), odd + rows[one.candidate]
     if not signed:
         return even + odd, np.ones_like(odd)
     return even + np.abs(odd), np.where(odd < 0, -1.0, 1.0)

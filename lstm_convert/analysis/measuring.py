@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.bands import Band, shares
-from lstm_convert.analysis.decomposition import decomposed
+from lstm_convert.analysis.before import Data, Sequences
+from lstm_convert.analysis.decomposition import decomposed, has_decomposition
 from lstm_convert.analysis.effects import OCCLUSION, RESAMPLE, Effects, effects
 from lstm_convert.analysis.integrated import NODES, integrated_gradients
 from lstm_convert.analysis.jacobian import swept
-from lstm_convert.analysis.readout import Readout
+from lstm_convert.analysis.readout import Output, outputs_of
 from lstm_convert.analysis.replay import NAMED_OUTPUTS, Replay, output_names
 from lstm_convert.analysis.saturation import Activity
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.analysis.stacks import cells as lstm_cells
 from lstm_convert.analysis.swap import SwapCurve, history_swap
-from lstm_convert.analysis.traces import last_output, trace
+from lstm_convert.analysis.traces import trace
+from lstm_convert.canonical import LSTM
 
 Float64 = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -44,15 +45,15 @@ class Sample:
     Args:
         stack: the layers.
         readout: what the outputs are.
-        data: (sequences, steps, inputs).
+        data: what the first of them reads.
         seed: where chance starts from.
         effort: a factor on how many sequences the costly methods get.
         progress: told what is being done and which part of all is done, or None.
     """
 
     stack: Stack
-    readout: Readout
-    data: NDArray[Any]
+    readout: Output
+    data: Data | Sequences
     seed: int = 0
     effort: float = 1.0
     progress: Progress | None = None
@@ -66,8 +67,8 @@ class Sample:
         """Return a method's own source of chance, so that none depends on what ran before it."""
         return np.random.default_rng([self.seed, method])
 
-    def drawn(self, runs: float, fewest: int, rng: np.random.Generator) -> Float64:
-        """Return as many sequences as a method may look at, in float64.
+    def drawn(self, runs: float, fewest: int, rng: np.random.Generator) -> Sequences:
+        """Return as many sequences as a method may look at.
 
         Args:
             runs: how many steps the method computes of one sequence.
@@ -77,24 +78,22 @@ class Sample:
         affordable = int(self.effort * _MACS / (runs * self.stack.macs))
         count = min(len(self.data), max(fewest, affordable))
         chosen = np.sort(rng.choice(len(self.data), count, replace=False))
-        return np.asarray(self.data[chosen], np.float64)
+        return self.data.read(chosen)
 
-    def batches(self, data: NDArray[Any], copies: int = 1) -> Iterator[Float64]:
-        """Return the data in batches of bounded size, in float64.
+    def batches(self, data: Data | Sequences, copies: int = 1) -> Iterator[Sequences]:
+        """Return the data in batches of bounded size.
 
         Args:
-            data: (sequences, steps, inputs).
+            data: the data.
             copies: how many times a trace's memory is needed.
         """
         widest = sum(
-            cell.units + cell.outputs + cell.inputs
-            for layer in self.stack.layers
-            for cell in lstm_cells(layer).values()
+            cell.units + cell.outputs + cell.inputs for layer in self.stack.layers for cell in layer.cells.values()
         )
         each = data.shape[1] * widest * _STEP_NUMBERS * 8 * copies
         size = max(1, _BATCH_BYTES // each)
         for start in range(0, len(data), size):
-            yield np.asarray(data[start : start + size], np.float64)
+            yield data.read(slice(start, start + size))
 
 
 @dataclass(eq=False)
@@ -110,6 +109,7 @@ class Overview:
         low: its least.
         high: its most.
         autocorrelation: of each feature from a step to the next.
+        masked: which part of the steps does not count.
     """
 
     activities: list[list[Activity]]
@@ -120,6 +120,7 @@ class Overview:
     low: Float64 = field(default_factory=lambda: np.empty(0))
     high: Float64 = field(default_factory=lambda: np.empty(0))
     autocorrelation: Float64 = field(default_factory=lambda: np.empty(0))
+    masked: float = 0.0
 
 
 def overview(sample: Sample, traced: int) -> Overview:
@@ -130,14 +131,14 @@ def overview(sample: Sample, traced: int) -> Overview:
         traced: of how many sequences the traces are kept.
     """
     layers = sample.stack.layers
-    activities = [[Activity(cell.units, cell.outputs) for cell in lstm_cells(layer).values()] for layer in layers]
+    activities = [[Activity(cell.units, cell.outputs) for cell in layer.cells.values()] for layer in layers]
     written: list[list[Any]] = [
-        [0.0 if cell.cell_clip is None else None for cell in lstm_cells(layer).values()] for layer in layers
+        [0.0 if has_decomposition(cell) else None for cell in layer.cells.values()] for layer in layers
     ]
     found = Overview(activities, [])
     done = 0
     for batch in sample.batches(sample.data):
-        for depth, layer in enumerate(trace(sample.stack, batch).layers):
+        for depth, layer in enumerate(trace(sample.stack, batch.x, mask=batch.counts).layers):
             for direction, cell in enumerate(layer.cells):
                 activities[depth][direction].add(cell)
                 if written[depth][direction] is not None:
@@ -158,47 +159,58 @@ def _shares(sums: Float64) -> Float64:
 
 def _describe(sample: Sample, found: Overview) -> None:
     """Add the features' statistics, in two passes so that a large mean costs no digits."""
-    count = sample.data.shape[0] * sample.data.shape[1]
-    inputs = sample.data.shape[2]
+    count, inputs = 0, sample.data.shape[2]
     total, low, high = np.zeros(inputs), np.full(inputs, np.inf), np.full(inputs, -np.inf)
     for batch in sample.batches(sample.data):
-        total += batch.sum(axis=(0, 1))
-        low, high = np.minimum(low, batch.min(axis=(0, 1))), np.maximum(high, batch.max(axis=(0, 1)))
-    found.mean, found.low, found.high = total / count, low, high
+        steps = batch.x.reshape(-1, inputs) if batch.counts is None else batch.x[batch.counts]
+        count += len(steps)
+        total += steps.sum(axis=0)
+        low = np.minimum(low, steps.min(axis=0, initial=np.inf))
+        high = np.maximum(high, steps.max(axis=0, initial=-np.inf))
+    found.mean, found.low, found.high = total / max(1, count), low, high
+    found.masked = 1.0 - count / (sample.data.shape[0] * sample.data.shape[1])
     squares, products = np.zeros(inputs), np.zeros(inputs)
     for batch in sample.batches(sample.data):
-        away = batch - found.mean
+        away = batch.x - found.mean
+        if batch.counts is not None:
+            away *= batch.counts[..., None]
         squares += (away**2).sum(axis=(0, 1))
         products += (away[:, 1:] * away[:, :-1]).sum(axis=(0, 1))
-    found.sd = np.sqrt(squares / count)
+    found.sd = np.sqrt(squares / max(1, count))
     correlated = np.divide(products, squares, out=np.zeros(inputs), where=squares > 0)
     found.autocorrelation = correlated * sample.data.shape[1] / max(1, sample.data.shape[1] - 1)
 
 
-def jacobians(sample: Sample) -> tuple[Float64, Float64]:
+def jacobians(sample: Sample) -> tuple[Float64, Float64 | None]:
     """Return the lag Jacobian and that of the cell path of as many sequences as may be, (batch, outputs, time, inputs).
+
+    The cell path is None where some layer is no LSTM, which has no c for it.
 
     Args:
         sample: the data.
     """
-    steps, outputs = sample.data.shape[1], len(sample.readout.matrix)
+    steps, outputs = sample.data.shape[1], sample.readout.outputs
     chosen = sample.drawn(steps * (1 + 2 * outputs), _FEWEST, sample.rng(1))
     kept = max(1, _JACOBIAN_NUMBERS // (outputs * steps * sample.data.shape[2]))
-    chosen, parts = chosen[:kept], []
+    paths = (False, True) if all(isinstance(layer, LSTM) for layer in sample.stack.layers) else (False,)
+    chosen, parts = chosen.read(slice(kept)), []
     for batch in sample.batches(chosen, 1 + outputs // 4):
-        traced = trace(sample.stack, batch)
-        parts.append([swept(traced, sample.readout, cell_path=path).values for path in (False, True)])
+        traced = trace(sample.stack, batch.x, mask=batch.counts)
+        parts.append([swept(traced, sample.readout, cell_path=path).values for path in paths])
         sample.tell("lag Jacobian", sum(len(part[0]) for part in parts) / len(chosen))
-    whole, inside = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return whole, inside
+    whole, *inside = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return whole, inside[0] if inside else None
 
 
 def swapped(sample: Sample) -> SwapCurve:
     """Return the history-swap curve."""
     sample.tell("history swap", 0.0)
     rng = sample.rng(2)
-    replay = Replay.of(sample.stack, sample.drawn(_replayed(sample), _FEWEST, rng), sample.readout)
-    return history_swap(replay, rng)
+    return history_swap(_replay(sample, sample.drawn(_replayed(sample), _FEWEST, rng)), rng)
+
+
+def _replay(sample: Sample, chosen: Sequences) -> Replay:
+    return Replay.of(sample.stack, chosen.x, sample.readout, mask=chosen.counts)
 
 
 def single_effects(sample: Sample, baseline: Float64) -> dict[str, Effects]:
@@ -210,7 +222,7 @@ def single_effects(sample: Sample, baseline: Float64) -> dict[str, Effects]:
     """
     rng, inputs = sample.rng(3), sample.data.shape[2]
     sample.tell("single steps", 0.0)
-    replay = Replay.of(sample.stack, sample.drawn(2 * _replayed(sample), _FEWEST, rng), sample.readout)
+    replay = _replay(sample, sample.drawn(2 * _replayed(sample), _FEWEST, rng))
     found: dict[str, Effects] = {
         RESAMPLE: effects(replay, rng, RESAMPLE),
         OCCLUSION: effects(replay, rng, OCCLUSION, baseline=baseline),
@@ -218,8 +230,7 @@ def single_effects(sample: Sample, baseline: Float64) -> dict[str, Effects]:
     if 1 < inputs <= _FEATURES:
         sample.tell("single features", 0.0)
         few = sample.drawn(inputs * _replayed(sample), _FEWEST, rng)
-        by_feature = Replay.of(sample.stack, few, sample.readout)
-        found["features"] = effects(by_feature, rng, RESAMPLE, features=tuple(range(inputs)))
+        found["features"] = effects(_replay(sample, few), rng, RESAMPLE, features=tuple(range(inputs)))
     return found
 
 
@@ -240,17 +251,17 @@ def attributed(sample: Sample, baseline: Float64) -> tuple[Effects, float]:
     """
     rng, steps, inputs = sample.rng(4), sample.data.shape[1], sample.data.shape[2]
     readout = sample.readout
-    if len(readout.matrix) > NAMED_OUTPUTS:
-        signs = rng.choice([-1.0, 1.0], size=(_COMBINATIONS, len(readout.matrix)))
-        readout = Readout(signs @ readout.matrix / np.sqrt(_COMBINATIONS), source=readout.source)
-    chosen = sample.drawn(NODES * steps * (1 + 2 * len(readout.matrix)), _FEWEST_NODES, rng)
+    if readout.outputs > NAMED_OUTPUTS:
+        signs = rng.choice([-1.0, 1.0], size=(_COMBINATIONS, readout.outputs))
+        readout = readout.combined(signs / np.sqrt(_COMBINATIONS))
+    chosen = sample.drawn(NODES * steps * (1 + 2 * readout.outputs), _FEWEST_NODES, rng)
     squares, outputs, residual, features = [], [], 0.0, (None, *range(inputs)) if inputs > 1 else (None,)
-    for batch in sample.batches(chosen, 1 + len(readout.matrix) // 4):
-        found = integrated_gradients(sample.stack, batch, readout, baseline=baseline)
+    for batch in sample.batches(chosen, 1 + readout.outputs // 4):
+        found = integrated_gradients(sample.stack, batch.x, readout, baseline=baseline, mask=batch.counts)
         together = found.values.sum(axis=3, keepdims=True)
         each = np.concatenate([together, found.values], axis=3) if inputs > 1 else together
-        squares.append((each**2).transpose(0, 2, 3, 1).reshape(len(batch), -1, len(readout.matrix)))
-        outputs.append(readout(last_output(trace(sample.stack, batch))))
+        squares.append((each**2).transpose(0, 2, 3, 1).reshape(len(batch), -1, readout.outputs))
+        outputs.append(outputs_of(readout, trace(sample.stack, batch.x, mask=batch.counts)))
         residual = max(residual, found.residual)
         sample.tell("integrated gradients", sum(map(len, outputs)) / len(chosen))
     band: Band = shares(np.concatenate(squares), np.concatenate(outputs), rng)

@@ -1,7 +1,7 @@
 """Units put in another order and given other signs, which changes what a layer is written as and not what it computes.
 
-Unit j of the moved cell is unit order[j] of the old one, its c, h and g times signs[j]; the gates i, f and o keep their
-values. Signs need a candidate and an output activation that are odd.
+Unit j of the moved cell is unit order[j] of the old one, its c, h and g times signs[j]; the gates that open and shut
+keep their values. Signs need activations of the candidate, and of an LSTM's output, that are odd.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.stacks import cells as lstm_cells
-from lstm_convert.analysis.stacks import lstms
-from lstm_convert.canonical import GATES, LSTM, Array, Cell, Layer, Model
+from lstm_convert.canonical import Array, Layer, Model, Recurrent, RecurrentCell
 from lstm_convert.errors import LayoutMismatch
 
 Float64 = NDArray[np.float64]
 
 ODD = ("tanh", "linear", "hard_tanh", "softsign", "tanh_shrink", "hard_shrink", "soft_shrink")
-
-_CANDIDATE = GATES.index("g")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +58,12 @@ def unmoved(count: int) -> Units:
     return Units(np.arange(count), np.ones(count))
 
 
-def flippable(cell: Cell) -> bool:
+def flippable(cell: RecurrentCell) -> bool:
     """Return whether a unit's sign can be flipped without a change of what the cell computes."""
-    return cell.candidate.name in ODD and cell.output.name in ODD
+    return all(activation.name in ODD for role, activation in cell.activations().items() if role != "gate")
 
 
-def moved_cell(cell: Cell, units: Units, inputs: Units) -> Cell:
+def moved_cell(cell: RecurrentCell, units: Units, inputs: Units) -> RecurrentCell:
     """Return a cell with its units and what it reads moved.
 
     Args:
@@ -77,21 +73,20 @@ def moved_cell(cell: Cell, units: Units, inputs: Units) -> Cell:
     """
     arrays = dict(cell.arrays())
     arrays["W"] = inputs.moved(arrays["W"])
-    if cell.projection is None:
-        arrays["U"] = units.moved(arrays["U"])
-    else:
-        arrays["projection"] = units.moved(arrays["projection"])
+    read = "projection" if "projection" in arrays else "U"  # what reads the cell's own units
+    arrays[read] = units.moved(arrays[read])
     if "peephole" in arrays:
         arrays["peephole"] = units.moved(arrays["peephole"])
+    candidate = cell.letters.index("g")
     for name in ("W", "U", "b", "b_rec"):
         if name in arrays:
             rows = arrays[name][:, units.order].copy()
-            rows[_CANDIDATE] = (rows[_CANDIDATE].T * units.signs.astype(rows.dtype)).T
+            rows[candidate] = (rows[candidate].T * units.signs.astype(rows.dtype)).T
             arrays[name] = rows
     return cell.with_arrays(arrays)
 
 
-def output_units(layer: LSTM, units: tuple[Units, ...]) -> Units:
+def output_units(layer: Recurrent, units: tuple[Units, ...]) -> Units:
     """Return how a layer's merged output moves when its units do.
 
     Args:
@@ -101,8 +96,8 @@ def output_units(layer: LSTM, units: tuple[Units, ...]) -> Units:
     Raises:
         LayoutMismatch: the directions are added up, and do not move alike.
     """
-    own = [unmoved(cell.outputs) if cell.projection is not None else each
-           for cell, each in zip(lstm_cells(layer).values(), units, strict=True)]  # fmt: skip
+    own = [unmoved(cell.outputs) if "projection" in cell.arrays() else each
+           for cell, each in zip(layer.cells.values(), units, strict=True)]  # fmt: skip
     if len(own) == 1:
         return own[0]
     forward, backward = own
@@ -121,12 +116,12 @@ def moved_model(model: Model, moves: Moves) -> Model:
         model: the model; where it has a network, `movable` says which of its layers may move.
         moves: by layer, how each direction's units move; a layer that is not named stays.
     """
-    layers: dict[str, LSTM] = {}
+    layers: dict[str, Recurrent] = {}
     outputs: dict[str, Units] = {}
-    for layer in lstms(model.layers):
+    for layer in model.layers:
         below = outputs.get(layer.follows or "", unmoved(layer.forward.inputs))
-        units = moves.get(layer.name) or tuple(unmoved(cell.units) for cell in lstm_cells(layer).values())
-        cells = zip(lstm_cells(layer).items(), units, strict=True)
+        units = moves.get(layer.name) or tuple(unmoved(cell.units) for cell in layer.cells.values())
+        cells = zip(layer.cells.items(), units, strict=True)
         layers[layer.name] = layer.with_cells({name: moved_cell(cell, each, below) for (name, cell), each in cells})
         outputs[layer.name] = output_units(layer, units)
     if model.network is None:
@@ -161,8 +156,8 @@ def movable(model: Model, name: str) -> str | None:
         model: the model.
         name: the recurrent layer's name.
     """
-    (layer,) = lstms([model[name]])
-    if layer.backward and layer.merge != "concat" and layer.forward.projection is None:
+    layer = model[name]
+    if layer.backward and layer.merge != "concat" and "projection" not in layer.forward.arrays():
         return "its two directions are not put side by side"
     if any(each.starts_from == name for each in model.layers) or layer.starts_from:
         return "its states go from or to another layer"

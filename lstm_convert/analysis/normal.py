@@ -1,7 +1,8 @@
-"""The normal form: units sorted by their forget bias, signed so that their candidate's largest weight is positive.
+"""The normal form: units sorted by the bias of the gate that keeps them, and signed.
 
-For display, and to see that two files hold one model: the order is no order of importance, and a little noise changes
-it. What the model computes stays; the moves are kept, and undo it.
+The sign is the one with which the largest weight of the candidate is positive. For display, and to see that two files
+hold one model: the order is no order of importance, and a little noise changes it. What the model computes stays; the
+moves are kept, and undo it.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.moving import Moves, Units, flippable, movable, moved_model, output_units, unmoved
-from lstm_convert.analysis.stacks import cells as lstm_cells
-from lstm_convert.analysis.stacks import lstms
-from lstm_convert.analysis.stepping import folded_bias
-from lstm_convert.canonical import Array, Cell, Model
+from lstm_convert.analysis.stepping import biases, keeping_gate, opening_gates
+from lstm_convert.canonical import Array, Model, RecurrentCell
 from lstm_convert.errors import LayoutMismatch
 
 Float64 = NDArray[np.float64]
@@ -46,7 +45,7 @@ class Normalized:
             layer: the layer's name.
             output: what it puts out in the normal form, (…, width).
         """
-        return output_units(lstms([self.model[layer]])[0], self.moves[layer]).inverse.moved(output)
+        return output_units(self.model[layer], self.moves[layer]).inverse.moved(output)
 
     def arrays(self) -> dict[str, Array]:
         """Return the moves as arrays, to be saved: `lstm.forward.order` and `lstm.forward.signs`."""
@@ -69,9 +68,9 @@ def moves_of(model: Model, arrays: dict[str, Array]) -> Moves:
         LayoutMismatch: they are not this model's moves.
     """
     wrong, moves = [], {}
-    for layer in lstms(model.layers):
+    for layer in model.layers:
         units = []
-        for direction, cell in lstm_cells(layer).items():
+        for direction, cell in layer.cells.items():
             order, signs = (arrays.get(f"{layer.name}.{direction}.{part}", np.empty(0)) for part in ("order", "signs"))
             if (
                 sorted(np.ravel(order).tolist()) != list(range(cell.units))
@@ -98,24 +97,26 @@ def normalize(model: Model) -> Normalized:
     moves: dict[str, tuple[Units, ...]] = {}
     outputs: dict[str, Units] = {}
     stayed = []
-    for layer in lstms(model.layers):
+    for layer in model.layers:
         reason = movable(model, layer.name)
         if reason:
             stayed.append(f"{layer.name}: {reason}")
         below = outputs.get(layer.follows or "", unmoved(layer.forward.inputs))
         moves[layer.name] = tuple(
-            unmoved(cell.units) if reason else _canonical(cell, below) for cell in lstm_cells(layer).values()
+            unmoved(cell.units) if reason else _canonical(cell, below) for cell in layer.cells.values()
         )
         outputs[layer.name] = output_units(layer, moves[layer.name])
     return Normalized(moved_model(model, moves), moves, tuple(stayed))
 
 
-def _canonical(cell: Cell, inputs: Units) -> Units:
+def _canonical(cell: RecurrentCell, inputs: Units) -> Units:
     """Return the order and the signs of a cell's units, by what no move of them changes."""
     kernel = inputs.moved(np.asarray(cell.W, np.float64))
-    bias = folded_bias(cell)
-    keys = [*np.linalg.norm(kernel, axis=2), bias[3], bias[0], -bias[1]]
-    order = np.lexsort(keys)
-    candidate = np.concatenate([kernel[2], bias[2][:, None]], axis=1)[order]
+    bias = dict(zip(cell.letters, biases(cell)[0], strict=True))
+    keeps = keeping_gate(cell)
+    others = sorted((gate for gate in opening_gates(cell) if gate != keeps), reverse=True)
+    keys = [*np.linalg.norm(kernel, axis=2), *(bias[gate] for gate in others)]
+    order = np.lexsort(keys if keeps is None else [*keys, -bias[keeps]])
+    candidate = np.concatenate([kernel[cell.letters.index("g")], bias["g"][:, None]], axis=1)[order]
     largest = np.take_along_axis(candidate, np.abs(candidate).argmax(axis=1)[:, None], axis=1)[:, 0]
     return Units(order, np.where((largest < 0) & flippable(cell), -1.0, 1.0))

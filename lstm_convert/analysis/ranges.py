@@ -52,9 +52,10 @@ class Ranges:
     """The bounds of one cell.
 
     Args:
-        z: of what the activations of i, f, g and o are given.
-        gates: of i, f, g and o.
-        c: the bound on |c|, (units,); infinite where a forget gate may stay wholly open.
+        z: of what the activation of each gate is given, by its letter.
+        gates: of what it makes of that.
+        c: the bound on |c|, (units,); infinite where a forget gate may stay wholly open, without units where there is
+            no c.
         h: the bound on |h|, (outputs,).
     """
 
@@ -92,7 +93,7 @@ def ranges(cell: Cell, low: Float64, high: Float64, steps: float = math.inf) -> 
     while True:
         radius = from_input + np.abs(recurrent) @ h
         z = {gate: _given(cell, middle[row], radius[row], sees_c.get(gate), c) for row, gate in enumerate("ifgo")}
-        gates = {gate: _through(cell.candidate if gate == "g" else cell.gate, z[gate]) for gate in "ifgo"}
+        gates = {gate: through(cell.candidate if gate == "g" else cell.gate, z[gate]) for gate in "ifgo"}
         if cell.coupled:
             gates["f"] = Interval(1.0 - gates["i"].high, 1.0 - gates["i"].low)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,7 +101,7 @@ def ranges(cell: Cell, low: Float64, high: Float64, steps: float = math.inf) -> 
             keep = gates["f"].size
             added = np.where(keep < 1.0, (1.0 - keep**steps) / (1.0 - keep), steps)
             new_c = np.minimum(c, np.where(written == 0, 0.0, written * added))
-        new_h = np.minimum(h, _projected(cell, gates["o"].size * _through(cell.output, Interval(-new_c, new_c)).size))
+        new_h = np.minimum(h, _projected(cell, gates["o"].size * through(cell.output, Interval(-new_c, new_c)).size))
         rounds += 1
         settled = np.array_equal(np.isinf(c), np.isinf(new_c)) and (h - new_h <= _TIGHT * h).all()
         c, h = new_c, new_h
@@ -128,11 +129,22 @@ def _given(cell: Cell, middle: Float64, radius: Float64, peephole: Float64 | Non
     return Interval(*(np.clip(each, -cell.gate_clip, cell.gate_clip) for each in (low, high)))
 
 
-def _through(activation: Activation, given: Interval) -> Interval:
+def through(activation: Activation, given: Interval) -> Interval:
+    """Return the bounds of what an activation that rises makes of what is within bounds.
+
+    Args:
+        activation: one of `S_SHAPED`.
+        given: the bounds of what it is given.
+    """
     # Softsign of an infinity is no number; of the largest finite number it is 1.
     largest = np.finfo(np.float64).max
-    made = function(activation)
+    made = _small_sigmoid if activation.name == "sigmoid" else function(activation)
     return Interval(*(made(np.clip(each, -largest, largest)) for each in given))
+
+
+def _small_sigmoid(x: Float64) -> Float64:
+    """Return the sigmoid, far below zero too, where the usual formula gives 0: a shut gate is not quite that."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
 def _projected(cell: Cell, h: Float64) -> Float64:

@@ -1,17 +1,83 @@
-"""The readout: what the rest of a model makes of the last recurrent layer's output, as one matrix and a bias."""
+"""The readout: what is made of the last recurrent layer's output, and looked at.
+
+It is the head of the model's own network (`head`), a matrix that is handed in, or that output itself.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Call, Feed, Layer, Model, Network
+from lstm_convert.analysis.traces import StackTrace, last_output
 from lstm_convert.errors import InvalidFile, LayoutMismatch, naming
 
 Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
+H_ITSELF = "h itself"
 _LARGEST = 1 << 28  # bytes of a matrix in a file
+
+
+class Output(Protocol):
+    """What a readout can do, whatever it is."""
+
+    @property
+    def source(self) -> str:
+        """What it is, in words."""
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs it makes."""
+
+    @property
+    def every(self) -> bool:
+        """Whether it reads every step that the layer puts out, and not the last one alone."""
+
+    @property
+    def picks(self) -> bool:
+        """Whether it takes the largest of several steps, which has no derivative where all are the same."""
+
+    @property
+    def kernel(self) -> Float64 | None:
+        """The weights that read the layer's output itself, (readers, width), or None where they are not known."""
+
+    def __call__(self, h: Float64, counts: Bool | None = None) -> Float64:
+        """Return the outputs, (batch, outputs), for (batch, [steps,] width)."""
+
+    def gradients(self, h: Float64, counts: Bool | None = None) -> Float64:
+        """Return the gradient of each output, (outputs, *the shape of h)."""
+
+    def combined(self, weights: Float64) -> "Output":
+        """Return the readout whose outputs are sums of this one's, by (new outputs, outputs)."""
+
+    def bound(self) -> Float64:
+        """Return the largest that each output's derivative by each unit of the last step can be, (outputs, width)."""
+
+
+def read_by(readout: Output, traced: StackTrace, at: int = -1) -> tuple[Float64, Bool | None]:
+    """Return what a readout reads: the output of one step or of every step, and of these which count.
+
+    Args:
+        readout: the readout.
+        traced: the trace of every layer.
+        at: the step that is read, of a stack that returns every step.
+    """
+    if not readout.every:
+        return last_output(traced, at), None
+    counts = None if traced.counts is None else traced.counts.T
+    return traced.layers[-1].output.transpose(1, 0, 2), counts
+
+
+def outputs_of(readout: Output, traced: StackTrace) -> Float64:
+    """Return the outputs, (batch, outputs).
+
+    Args:
+        readout: the readout.
+        traced: the trace of every layer.
+    """
+    return readout(*read_by(readout, traced))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +102,35 @@ class Readout:
                 "this is no readout", [f"expected a matrix and a bias as long, found {self.matrix.shape} and {bias}"]
             )
 
-    def __call__(self, h: Float64) -> Float64:
+    every: ClassVar[bool] = False
+    picks: ClassVar[bool] = False
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs it makes."""
+        return len(self.matrix)
+
+    @property
+    def kernel(self) -> Float64:
+        """The matrix."""
+        return self.matrix
+
+    def __call__(self, h: Float64, counts: Bool | None = None) -> Float64:  # noqa: ARG002 (of one step there are none)
         """Return the outputs, (…, outputs), for what the layer puts out, (…, width)."""
         y = h @ self.matrix.T
         return y if self.bias is None else y + self.bias
+
+    def gradients(self, h: Float64, counts: Bool | None = None) -> Float64:  # noqa: ARG002
+        """Return the matrix, for each sample, (outputs, batch, width)."""
+        return np.broadcast_to(self.matrix[:, None], (len(self.matrix), *h.shape))
+
+    def combined(self, weights: Float64) -> "Readout":
+        """Return the readout whose outputs are sums of this one's, by (new outputs, outputs)."""
+        return Readout(weights @ self.matrix, None if self.bias is None else weights @ self.bias, self.source)
+
+    def bound(self) -> Float64:
+        """Return the size of each derivative, (outputs, width)."""
+        return np.abs(self.matrix)
 
 
 def identity(width: int) -> Readout:
@@ -48,7 +139,7 @@ def identity(width: int) -> Readout:
     Args:
         width: the width of the layer's output.
     """
-    return Readout(np.eye(width), source="h itself")
+    return Readout(np.eye(width), source=H_ITSELF)
 
 
 def from_file(path: str | Path) -> Readout:
@@ -74,56 +165,3 @@ def from_file(path: str | Path) -> Readout:
         if not np.isfinite(matrix).all():
             raise InvalidFile("the readout has entries that are no finite numbers")
         return Readout(matrix, source=path.name)
-
-
-def of_network(model: Model, layer: str) -> Readout | None:
-    """Return the dense layer that reads a recurrent layer's output and nothing else, or None where there is none.
-
-    Its activation, and whatever comes after it, are no part of the readout; `source` says so.
-
-    Args:
-        model: the model; without a network it has no readout.
-        layer: the recurrent layer's name.
-    """
-    network = model.network
-    if network is None:
-        return None
-    dense = [found for step, call in enumerate(network.calls, len(network.inputs))
-             if call.layer == _network_name(network, layer) for found in _dense_readers(network, step)]  # fmt: skip
-    if len(dense) != 1:
-        return None
-    (found,) = dense
-    bias = found.arrays.get("bias")
-    activation = found.options["activation"]
-    ignored = "" if activation.name == "linear" else f", its activation {activation} left out"
-    return Readout(
-        np.array(found.arrays["kernel"], np.float64),
-        None if bias is None else np.array(bias, np.float64),
-        f"dense layer {found.name}{ignored}",
-    )
-
-
-def _network_name(network: Network, layer: str) -> str:
-    named = [
-        name for name, each in network.layers.items() if each.recurrent is not None and each.recurrent.name == layer
-    ]
-    return named[0] if named else layer
-
-
-def _dense_readers(network: Network, step: int) -> list[Layer]:
-    """Return the dense layers that read the first output of a step, through what leaves it as it is at inference."""
-    found = []
-    for place, call in enumerate(network.calls, len(network.inputs)):
-        if call.inputs != (Feed(step),):
-            continue
-        layer = network.layers[call.layer]
-        if layer.kind == "dense":
-            found.append(layer)
-        elif _only_passes(layer, call):
-            found += _dense_readers(network, place)
-    return found
-
-
-def _only_passes(layer: Layer, call: Call) -> bool:
-    takes_last = layer.kind == "take" and (layer.options["axis"], layer.options["index"]) in {(1, -1), (-2, -1)}
-    return len(call.inputs) == 1 and (layer.kind == "dropout" or takes_last)

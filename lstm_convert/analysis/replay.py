@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.analysis.readout import Readout, identity
+from lstm_convert.analysis.readout import Output, identity, outputs_of
 from lstm_convert.analysis.stacks import Stack
 from lstm_convert.analysis.stepping import Stepper
-from lstm_convert.analysis.traces import last_output, time_first, trace
+from lstm_convert.analysis.traces import time_first, trace
 
 Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
 # More outputs than these are only looked at together.
@@ -26,35 +27,44 @@ class Replay:
         stack: the layers.
         readout: what the outputs are.
         x: (time, batch, inputs).
+        counts: which steps count, (time, batch), or None where all do.
         y: the outputs, (batch, outputs).
+        h: what the last layer puts out at every step, (time, batch, width).
         steppers: the cell of each layer, of a causal stack.
         states: c and h of each layer before each step, (time, batch, …), of a causal stack.
     """
 
     stack: Stack
-    readout: Readout
+    readout: Output
     x: Float64
+    counts: Bool | None
     y: Float64
+    h: Float64
     steppers: tuple[Stepper, ...]
     states: tuple[tuple[Float64, Float64], ...]
 
     @classmethod
-    def of(cls, stack: Stack, x: NDArray[Any], readout: Readout | None = None) -> "Replay":
+    def of(
+        cls, stack: Stack, x: NDArray[Any], readout: Output | None = None, *, mask: NDArray[Any] | None = None
+    ) -> "Replay":
         """Run some sequences.
 
         Args:
             stack: the layers.
             x: (batch, time, inputs).
             readout: what the outputs are; the last layer's output itself where None.
+            mask: which steps count, (batch, time); all where None.
         """
         readout = identity(stack.outputs) if readout is None else readout
-        traced = trace(stack, x)
+        traced = trace(stack, x, mask=mask)
         cells = [layer.cells[0] for layer in traced.layers] if stack.causal else []
         return cls(
             stack,
             readout,
             time_first(stack, x),
-            readout(last_output(traced)),
+            traced.counts,
+            outputs_of(readout, traced),
+            traced.layers[-1].output,
             tuple(cell.stepper for cell in cells),
             tuple((cell.c_before, cell.h_before) for cell in cells),
         )
@@ -69,35 +79,70 @@ class Replay:
         """The number of sequences."""
         return int(self.x.shape[1])
 
-    def resumed(self, time: int, source: Indices, tail: Float64) -> Float64:
+    def resumed(self, time: int, source: Indices, tail: Float64, counts: Bool | None = None) -> Float64:
         """Return the outputs where the past is one sequence's and the rest is given, (rows, outputs).
 
         Args:
             time: the first step that is given.
             source: for each row the sequence whose earlier steps it has.
             tail: the steps from there on, (steps, rows, inputs).
+            counts: which of them count, (steps, rows); None where all do.
         """
         if time == self.steps:
             return self.y[source]
+        every = None if self.counts is None or counts is None else np.concatenate([self.counts[:time, source], counts])
         if not self.stack.causal:
             whole = np.concatenate([self.x[:time, source], tail])
-            return self.readout(last_output(trace(self.stack, whole.transpose(1, 0, 2))))
+            mask = None if every is None else every.T
+            return outputs_of(self.readout, trace(self.stack, whole.transpose(1, 0, 2), mask=mask))
+        h = self._outputs(time, source, tail, None if every is None else every[time:])
+        if not self.readout.every:
+            return self.readout(h[-1])
+        whole = np.concatenate([self.h[:time, source], h]).transpose(1, 0, 2)
+        return self.readout(whole, None if every is None else every.T)
+
+    def _outputs(self, time: int, source: Indices, tail: Float64, counts: Bool | None) -> list[Float64]:
+        """Return what the last layer puts out at each given step, (rows, width)."""
         states = [(c[time, source], h[time, source]) for c, h in self.states]
-        for x in tail:
+        found = []
+        for step, x in enumerate(tail):
             below = x
             for depth, (stepper, (c, h)) in enumerate(zip(self.steppers, states, strict=True)):
-                step = stepper.step(stepper.from_input(below), c, h)
-                states[depth], below = (step.c, step.h), step.h
-        return self.readout(states[-1][1])
+                new = stepper.step(stepper.from_input(below), c, h)
+                if counts is None:
+                    states[depth], below = (new.c, new.h), new.h
+                    continue
+                counting = counts[step][:, None]
+                states[depth] = np.where(counting, new.c, c), np.where(counting, new.h, h)
+                # What a masked step puts out is the h of before: zero, from which all start, where none has counted.
+                zeros = self.stack.layers[depth].zero_output_for_mask
+                below = np.where(counting, new.h, 0.0 if zeros else h)
+            found.append(below)
+        return found
 
-    def replaced(self, time: int, x: Float64) -> Float64:
+    def cut_off(self, kept: int) -> Float64:
+        """Return the outputs where the last steps alone are read, from zero states, (batch, outputs).
+
+        Args:
+            kept: how many steps.
+        """
+        mask = None if self.counts is None else self.counts[-kept:].T
+        return outputs_of(self.readout, trace(self.stack, self.x[-kept:].transpose(1, 0, 2), mask=mask))
+
+    def replaced(self, time: int, x: Float64, counts: Bool | None = None) -> Float64:
         """Return the outputs where one step is replaced, (batch, outputs).
 
         Args:
             time: the step.
             x: what is read there instead, (batch, inputs).
+            counts: in which sequences that counts, (batch,); as the step did where None.
         """
-        return self.resumed(time, np.arange(self.sequences), np.concatenate([x[None], self.x[time + 1 :]]))
+        tail = np.concatenate([x[None], self.x[time + 1 :]])
+        after = None
+        if self.counts is not None:
+            own = self.counts[time] if counts is None else counts
+            after = np.concatenate([own[None], self.counts[time + 1 :]])
+        return self.resumed(time, np.arange(self.sequences), tail, after)
 
 
 def partners(order: Indices) -> Indices:
@@ -111,13 +156,13 @@ def partners(order: Indices) -> Indices:
     return other
 
 
-def output_names(readout: Readout) -> list[str]:
+def output_names(readout: Output) -> list[str]:
     """Return the names of the outputs that are looked at: each where they are few, and `*`, all of them together.
 
     Args:
         readout: the readout.
     """
-    count = len(readout.matrix)
+    count = readout.outputs
     return [*map(str, range(count)), "*"] if 1 < count <= NAMED_OUTPUTS else ["0"] if count == 1 else ["*"]
 
 

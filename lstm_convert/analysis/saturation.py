@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.analysis.stepping import keeping_gate, opening_gates
 from lstm_convert.analysis.traces import CellTrace
 
 Float64 = NDArray[np.float64]
@@ -22,12 +23,16 @@ class Activity:
     Args:
         units: the number of units.
         outputs: the width of h.
+        gates: the gates that open and shut, once a batch was added.
+        keeps: the one of them that keeps the state, if any.
     """
 
     units: int
     outputs: int
     sequences: int = 0
     steps: int = 0
+    gates: str = ""
+    keeps: str | None = None
     _sums: dict[str, Float64] = field(default_factory=dict)
 
     def add(self, traced: CellTrace) -> None:
@@ -36,17 +41,20 @@ class Activity:
         Args:
             traced: the cell's trace.
         """
-        counting = np.ones(traced.c.shape[:2], bool) if traced.counts is None else traced.counts
-        self.sequences += traced.c.shape[1]
+        counting = np.ones(traced.h.shape[:2], bool) if traced.counts is None else traced.counts
+        self.gates, self.keeps = opening_gates(traced.stepper.cell), keeping_gate(traced.stepper.cell)
+        self.sequences += traced.h.shape[1]
         self.steps += int(counting.sum())
         h = traced.h[counting]
-        for gate in "ifo":
+        for gate in self.gates:
             opening = getattr(traced.steps, gate)[counting]
             self._add(f"mean_{gate}", opening.sum(axis=0))
             self._add(f"left_{gate}", (opening < LEFT).sum(axis=0))
             self._add(f"right_{gate}", (opening > RIGHT).sum(axis=0))
-        with np.errstate(divide="ignore"):  # a hard gate may be wholly shut, and then has kept nothing
-            self._add("log_f", np.log(np.abs(traced.steps.f[counting])).sum(axis=0))
+        if self.keeps is not None:
+            kept = getattr(traced.steps, self.keeps)[counting]
+            with np.errstate(divide="ignore"):  # a hard gate may be wholly shut, and then has kept nothing
+                self._add("log_kept", np.log(np.abs(kept)).sum(axis=0))
         if not self._sums.get("shift", np.empty(0)).size:
             self._sums["shift"] = h.mean(axis=0)  # near the mean of all, so that squares of differences lose nothing
         h = h - self._sums["shift"]
@@ -58,23 +66,23 @@ class Activity:
 
     @property
     def mean(self) -> dict[str, Float64]:
-        """The mean opening of i, f and o."""
-        return {gate: self._sums[f"mean_{gate}"] / self.steps for gate in "ifo"}
+        """The mean opening of each gate."""
+        return {gate: self._sums[f"mean_{gate}"] / self.steps for gate in self.gates}
 
     @property
     def left(self) -> dict[str, Float64]:
-        """How often i, f and o were nearly shut."""
-        return {gate: self._sums[f"left_{gate}"] / self.steps for gate in "ifo"}
+        """How often each gate was nearly shut."""
+        return {gate: self._sums[f"left_{gate}"] / self.steps for gate in self.gates}
 
     @property
     def right(self) -> dict[str, Float64]:
         """How often they were nearly wide open."""
-        return {gate: self._sums[f"right_{gate}"] / self.steps for gate in "ifo"}
+        return {gate: self._sums[f"right_{gate}"] / self.steps for gate in self.gates}
 
     @property
-    def geometric_f(self) -> Float64:
-        """The geometric mean of the forget gate: what is kept of c over many steps is a product, not a sum."""
-        return np.asarray(np.exp(self._sums["log_f"] / self.steps))
+    def geometric_mean(self) -> Float64 | None:
+        """The geometric mean of the gate that keeps the state: what is kept over many steps is a product, not a sum."""
+        return None if self.keeps is None else np.asarray(np.exp(self._sums["log_kept"] / self.steps))
 
     @property
     def covariance(self) -> Float64:

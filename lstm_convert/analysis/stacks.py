@@ -1,13 +1,12 @@
 """The recurrent layers that an analysis looks at: from the one that reads the data to the one whose output is read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import LSTM, Cell, Model, Recurrent
+from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.errors import Unsupported
 
 Float64 = NDArray[np.float64]
@@ -24,7 +23,7 @@ class Stack:
         Unsupported: a layer starts from another's states, or two directions are not merged into one output.
     """
 
-    layers: tuple[LSTM, ...]
+    layers: tuple[Recurrent, ...]
 
     def __post_init__(self) -> None:
         wrong = [f"{layer.name}: starts from the states of {layer.starts_from}" for layer in self.layers
@@ -55,19 +54,10 @@ class Stack:
     def macs(self) -> int:
         """The multiplications of one step of one sequence."""
         cells = [cell for layer in self.layers for cell in layer.cells.values()]
-        return sum(4 * cell.units * (cell.inputs + cell.outputs) for cell in cells)
+        return sum(len(cell.letters) * cell.units * (cell.inputs + cell.outputs) for cell in cells)
 
 
-def cells(layer: LSTM) -> dict[str, Cell]:
-    """Return a layer's cells by direction, forward first: its own `cells`, known to be an LSTM's.
-
-    Args:
-        layer: the layer.
-    """
-    return {"forward": layer.forward} | ({"backward": layer.backward} if layer.backward else {})
-
-
-def merged_width(layer: LSTM) -> int:
+def merged_width(layer: Recurrent) -> int:
     """Return the width of a layer's output, its directions merged.
 
     Args:
@@ -75,26 +65,6 @@ def merged_width(layer: LSTM) -> int:
     """
     widths = [cell.outputs for cell in layer.cells.values()]
     return sum(widths) if layer.merge == "concat" else widths[0]
-
-
-def lstms(layers: Sequence[Recurrent]) -> tuple[LSTM, ...]:
-    """Return layers that are all LSTMs.
-
-    Args:
-        layers: the layers.
-
-    Raises:
-        Unsupported: one is of another kind, whose gates mean something else.
-    """
-    found = [layer for layer in layers if isinstance(layer, LSTM)]
-    other = [f"{layer.name}: a {layer.forward.kind}" for layer in layers if not isinstance(layer, LSTM)]
-    if other:
-        raise Unsupported(
-            "only LSTMs can be analyzed: the gates of other kinds mean something else",
-            other,
-            "`lstm-convert info FILE --gates` shows their weights.",
-        )
-    return tuple(found)
 
 
 def stack_of(model: Model, layer: str | None = None) -> Stack:
@@ -121,4 +91,4 @@ def stack_of(model: Model, layer: str | None = None) -> Stack:
     chain = [model[layer]]
     while chain[0].follows:
         chain.insert(0, model[chain[0].follows])
-    return Stack(lstms(chain))
+    return Stack(tuple(chain))

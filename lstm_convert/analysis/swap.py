@@ -8,7 +8,7 @@ y the output and y' that with the other history,
 which is 1 at k = 0 and falls to 0 where nothing older matters (Jansen's estimate of a group's total effect).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,14 @@ class SwapCurve:
         band: a row for each lag 0 … steps, a column for each of `outputs`.
         outputs: the names of the outputs; `*` is all of them together.
         sequences: how many sequences it was measured on.
+        cut: the share by which outputs move when only the steps of `within()` are read, from zero states; None where
+            that is every step, or the readout needs every one.
     """
 
     band: Band
     outputs: list[str]
     sequences: int
+    cut: float | None = None
 
     def within(self, fraction: float = 0.99, output: int = -1, *, upper: bool = False) -> int | None:
         """Return the lag k so that this part of the effect lies within lags 0 … k, or None where nothing varies.
@@ -60,5 +63,15 @@ def history_swap(replay: Replay, rng: np.random.Generator) -> SwapCurve:
     order = rng.permutation(count)
     others = partners(order)
     for lag in range(steps):  # with all of its own history, at lag = steps, nothing is replaced
-        squares[:, lag] = (replay.y - replay.resumed(steps - lag, others, replay.x[steps - lag :])) ** 2 / 2.0
-    return SwapCurve(shares(squares, replay.y, rng, order), output_names(replay.readout), count)
+        counts = None if replay.counts is None else replay.counts[steps - lag :]
+        mixed = replay.resumed(steps - lag, others, replay.x[steps - lag :], counts)
+        squares[:, lag] = (replay.y - mixed) ** 2 / 2.0
+    curve = SwapCurve(shares(squares, replay.y, rng, order), output_names(replay.readout), count)
+    return replace(curve, cut=_cut(replay, curve.within()))
+
+
+def _cut(replay: Replay, within: int | None) -> float | None:
+    if within is None or within + 1 >= replay.steps or replay.readout.every:
+        return None
+    squares = (replay.y - replay.cut_off(within + 1)) ** 2 / 2.0
+    return float(squares.mean(axis=0).sum() / replay.y.var(axis=0, ddof=1).sum())

@@ -8,6 +8,16 @@ from typing import Any
 PROVEN, AT_REST, MEASURED = "proven", "at_rest", "measured"
 
 _PLACE = ("model", "layer", "direction")
+_GATES = (
+    *_PLACE, "gate", "kind", "rows", "cols", "mean", "std", "min", "max", "fro", "spectral", "stable_rank", "zero_frac",
+    "basis",
+)  # fmt: skip
+
+
+def _each(name: str, gates: str = "ifozr") -> tuple[str, ...]:
+    """Return a column for each gate: those of an LSTM, then those of a GRU."""
+    return tuple(f"{name}_{gate}" for gate in gates)
+
 
 # The columns of every table; a row that has nothing to say in one of them has None there.
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -16,19 +26,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
         "output_activation", "biases", "variants", "nan", "inf", "basis",
     ),
     "weights": (*_PLACE, "gate", "kind", "unit", "source", "value", "basis"),
-    "gates": (
-        *_PLACE, "gate", "kind", "rows", "cols", "mean", "std", "min", "max", "fro", "spectral", "stable_rank",
-        "zero_frac", "basis",
-    ),
+    "gates": _GATES,
+    "collection": ("file", *_GATES),  # the gates of many files
     "features": (*_PLACE, "gate", "feature", "norm", "sd", "strength", "basis"),
-    # One row a unit and basis: what the biases say, what an input box proves, what the data showed.
+    # One row a unit and basis: what the biases say, what an input box proves, what the data showed. Time constants
+    # are of the gate that keeps the state: f of an LSTM, z of a GRU.
     "units": (
-        *_PLACE, "unit", "b_i", "b_f", "b_o", "open_i", "open_f", "open_o",
-        "w_norm_i", "w_norm_f", "w_norm_g", "w_norm_o", "u_norm_i", "u_norm_f", "u_norm_g", "u_norm_o",
+        *_PLACE, "unit", *_each("b"), *_each("open"), *_each("w_norm", "ifgozr"), *_each("u_norm", "ifgozr"),
         "tau_life", "tau_e", "half_life", "tau_life_data_geo",
-        "low_i", "high_i", "low_f", "high_f", "low_o", "high_o",
-        "mean_i", "mean_f", "mean_o", "sat_left_i", "sat_left_f", "sat_left_o", "sat_right_i", "sat_right_f",
-        "sat_right_o", "sd_h", "out_norm", "flags", "n", "basis",
+        *(column for gate in "ifozr" for column in (f"low_{gate}", f"high_{gate}")),
+        *_each("mean"), *_each("sat_left"), *_each("sat_right"), "sd_h", "out_norm", "flags", "n", "basis",
     ),
     "lags": (
         "model", "output", "layer", "lag", "offset", "feature", "method", "basis", "stat", "value", "ci_low", "ci_high",
@@ -37,7 +44,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "disagreement": ("model", "output", "method_a", "method_b", "total_variation", "flagged", "basis"),
     "decomposition": (*_PLACE, "unit", "write_lag", "stat", "value", "n", "label", "basis"),
     "certificate": ("model", "layer", "rho", "certified", "text", "basis"),
-    "rest": ("model", "layer", "settle_residual", "steps", "spectral_radius", "operating_point", "basis"),
+    "rest": (
+        "model", "layer", "settle_residual", "steps", "spectral_radius", "spectral_radius_h", "operating_point",
+        "basis",
+    ),
     "matches": ("model_a", "model_b", "layer", "direction", "unit_a", "unit_b", "sign", "score", "margin", "basis"),
     "distances": ("model_a", "model_b", "layer", "direction", "measure", "value", "n", "basis"),
 })  # fmt: skip

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.stacks import Stack
-from lstm_convert.analysis.stacks import cells as lstm_cells
-from lstm_convert.analysis.stepping import Step, Stepper
-from lstm_convert.canonical import LSTM
+from lstm_convert.analysis.stepping import Stepper, stepper_of
+from lstm_convert.canonical import Recurrent
 from lstm_convert.errors import LayoutMismatch, Unsupported
 
 Float64 = NDArray[np.float64]
@@ -27,8 +26,8 @@ class CellTrace:
     Args:
         stepper: the cell.
         backwards: whether it reads the sequence from its end.
-        steps: each field of `Step`, its steps stacked.
-        c: the cell state after each step, and before it where the step is masked.
+        steps: each field of its kind's `Step`, the steps stacked.
+        c: the cell state after each step, and before it where the step is masked; without units where there is none.
         h: the output after each step, (time, batch, outputs), the same.
         c0: the cell state before the first step.
         h0: the output before the first step.
@@ -37,7 +36,7 @@ class CellTrace:
 
     stepper: Stepper
     backwards: bool
-    steps: Step
+    steps: Any
     c: Float64
     h: Float64
     c0: Float64
@@ -55,9 +54,10 @@ class CellTrace:
         return np.concatenate([self.h0[None], self.h[:-1]])
 
     def in_time(self) -> dict[str, Float64]:
-        """Return i, f, g, o, c and h, each (batch, time, units), steps in the order of the sequence."""
+        """Return each gate, c where there is one, and h, (batch, time, units), steps in the order of the sequence."""
         order = slice(None, None, -1) if self.backwards else slice(None)
-        arrays = {gate: getattr(self.steps, gate) for gate in "ifgo"} | {"c": self.c, "h": self.h}
+        arrays = {gate: getattr(self.steps, gate) for gate in self.stepper.cell.letters}
+        arrays |= ({"c": self.c} if self.c.shape[-1] else {}) | {"h": self.h}
         return {name: array[order].transpose(1, 0, 2) for name, array in arrays.items()}
 
 
@@ -71,7 +71,7 @@ class LayerTrace:
         output: what the layer above reads: every step, (time, batch, outputs), as the layer lays them out.
     """
 
-    layer: LSTM
+    layer: Recurrent
     cells: tuple[CellTrace, ...]
     output: Float64
 
@@ -106,10 +106,12 @@ class StackTrace:
     Args:
         stack: the stack.
         layers: the trace of each layer.
+        counts: which steps count, (time, batch), or None where all do.
     """
 
     stack: Stack
     layers: tuple[LayerTrace, ...]
+    counts: Bool | None = None
 
     @property
     def steps(self) -> int:
@@ -144,7 +146,7 @@ def trace(
         start = None if states is None else states[depth]
         layers.append(trace_layer(layer, sequence, counts, start))
         sequence = layers[-1].output
-    return StackTrace(stack, tuple(layers))
+    return StackTrace(stack, tuple(layers), counts)
 
 
 def time_first(stack: Stack, x: NDArray[Any]) -> Float64:
@@ -166,7 +168,7 @@ def time_first(stack: Stack, x: NDArray[Any]) -> Float64:
 
 
 def trace_layer(
-    layer: LSTM,
+    layer: Recurrent,
     x: Float64,
     counts: Bool | None = None,
     states: Sequence[tuple[Float64, Float64]] | None = None,
@@ -180,8 +182,8 @@ def trace_layer(
         states: c and h that each direction starts from; zeros where None.
     """
     cells, outputs = [], []
-    for direction, cell in enumerate(lstm_cells(layer).values()):
-        stepper = Stepper.of(cell)
+    for direction, cell in enumerate(layer.cells.values()):
+        stepper = stepper_of(cell)
         backwards = layer.go_backwards != bool(direction)
         start = stepper.zeros(x.shape[1]) if states is None else states[direction]
         order = slice(None, None, -1) if backwards else slice(None)
@@ -216,11 +218,11 @@ def trace_cell(
                 c, h = np.where(counting, step.c, c), np.where(counting, step.h, h)
             steps.append(step)
             cs[time], hs[time] = c, h
-    stacked = Step(*(np.stack(arrays) for arrays in zip(*steps, strict=True)))
+    stacked = type(steps[0])(*(np.stack(arrays) for arrays in zip(*steps, strict=True)))
     return CellTrace(stepper, backwards, stacked, cs, hs, *start, counts)
 
 
-def _outputs(layer: LSTM, traced: CellTrace) -> Float64:
+def _outputs(layer: Recurrent, traced: CellTrace) -> Float64:
     """Return what a cell puts out: h, but of a masked step zero or what was put out before, zero at first."""
     if traced.counts is None:
         return traced.h
@@ -228,7 +230,7 @@ def _outputs(layer: LSTM, traced: CellTrace) -> Float64:
     return np.where(shown[:, :, None], traced.h, 0.0)
 
 
-def _merged(layer: LSTM, outputs: list[Float64]) -> Float64:
+def _merged(layer: Recurrent, outputs: list[Float64]) -> Float64:
     if len(outputs) == 1:
         return outputs[0]
     merge = MERGES.get(layer.merge or "")

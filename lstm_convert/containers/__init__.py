@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.blocks import Rows, blocks_of
+from lstm_convert.json_text import refuse_half_characters
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,17 @@ class Contents:
     """What a container holds: arrays by name in the file's order, and attributes by the path they hang on.
 
     The file's own attributes and documents (JSON texts and the like) are `attributes[""]`.
+
+    Raises:
+        InvalidFile: a name is no text that can be written, or printed.
     """
 
     arrays: Mapping[str, Stored]
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (*self.arrays, *self.attributes):
+            refuse_half_characters(name, "a name in it")
 
     def document(self, name: str) -> Any:
         """Return the attribute `name` of the file itself, or None."""

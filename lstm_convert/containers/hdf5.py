@@ -8,22 +8,31 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import h5py
 import numpy as np
 
 from lstm_convert.blocks import FileMap, kept, placed, rows_at_once
-from lstm_convert.containers import Contents, Stored
+from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
+from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
+from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _WHOLE = "Save the model again, so that one file holds all of it."
 _DEEPEST_GROUP = 100
-_LARGEST_ATTRIBUTE = 1 << 26
-_LARGEST_COMPRESSION_RATIO = 200
-_PLAIN = "fiuV"  # the kinds of number that lie in the file as in memory; V are those that HDF5 does not know
+_MOST_OBJECTS = 30_000
+_LARGEST_ATTRIBUTE = 1 << 24
+_MOST_ENTRIES = 1_000_000
+# So many bytes the texts of an attribute may take, if each is as long as the longest of the file: all may be that one.
+_LARGEST_TEXTS = 1 << 29
+# What attributes are of; of others, as of lists of any length, a damaged file can make the HDF5 library crash.
+_PLAIN_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
+# Keras 3 keeps bfloat16 as bytes without a meaning.
+_NUMBER_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.OPAQUE)
+_IN_PLACE = "fiuV"  # the kinds of number that lie in the file as in memory; V are bytes without a meaning
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -38,13 +47,15 @@ def opened(path: Path) -> Iterator[Contents]:
     Raises:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
-    with _opened(path) as file, path.open("rb") as stream:
-        mapped = FileMap.of(stream)
-        try:
-            yield _contents(file, memoryview(mapped))
-        finally:
-            with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-                mapped.close()
+    with path.open("rb") as stream:
+        longest = _refuse_endless(stream)
+        with _opened(path) as file:
+            mapped = FileMap.of(stream)
+            try:
+                yield _contents(file, memoryview(mapped), longest)
+            finally:
+                with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+                    mapped.close()
 
 
 @contextmanager
@@ -57,8 +68,10 @@ def opened_within(content: memoryview) -> Iterator[Contents]:
     Raises:
         InvalidFile: as `opened` raises.
     """
-    with _opened(_Stream(content)) as file:
-        yield _contents(file, content)
+    stream = _Stream(content)
+    longest = _refuse_endless(cast("BinaryIO", stream))
+    with _opened(stream) as file:
+        yield _contents(file, content, longest)
 
 
 class _Stream(io.RawIOBase):
@@ -80,6 +93,12 @@ class _Stream(io.RawIOBase):
         return len(found)
 
 
+def _refuse_endless(stream: BinaryIO) -> int:
+    """Return how long the longest text in a file is, and raise where the HDF5 library would lock up."""
+    hdf5_trees.refuse_endless(stream)
+    return hdf5_heaps.longest_text(stream)
+
+
 def _opened(source: Path | _Stream) -> h5py.File:
     try:
         return h5py.File(source, "r")
@@ -89,12 +108,15 @@ def _opened(source: Path | _Stream) -> h5py.File:
         ) from error
 
 
-def _contents(file: h5py.File, content: memoryview) -> Contents:
+def _contents(file: h5py.File, content: memoryview, longest: int) -> Contents:
     arrays: dict[str, Stored] = {}
     attributes: dict[str, dict[str, Any]] = {}
     try:
-        _collect(file, "", arrays, attributes, content, around=())
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+        _collect(file, "", arrays, attributes, content, longest, around=())
+        refuse_bomb(sum(map(byte_count, arrays.values())), len(content))
+    except InvalidFile:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
     return Contents(arrays, attributes)
 
@@ -149,22 +171,25 @@ def _collect(
     arrays: dict[str, Stored],
     attributes: dict[str, dict[str, Any]],
     content: memoryview,
+    longest: int,
     around: tuple[int, ...],
 ) -> None:
     address = h5py.h5o.get_info(group.id).addr
     if address in around or len(around) > _DEEPEST_GROUP:
         raise InvalidFile(f"group {prefix or '/'} contains itself, or is nested more than {_DEEPEST_GROUP} deep")
-    attributes[prefix] = _attributes(group, prefix)
+    attributes[prefix] = _attributes(group, prefix, longest)
+    if len(attributes) > _MOST_OBJECTS:
+        raise InvalidFile(f"it has more than {_MOST_OBJECTS} groups and arrays, some of them under many names")
     for name in group:
         path = f"{prefix}/{name}" if prefix else name
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise InvalidFile(f"{path} is a link to somewhere else, which is not followed", next_step=_WHOLE)
         item = group[name]
         if isinstance(item, h5py.Group):
-            _collect(item, path, arrays, attributes, content, (*around, address))
+            _collect(item, path, arrays, attributes, content, longest, (*around, address))
         elif isinstance(item, h5py.Dataset):
             arrays[path] = _stored(item, path, content)
-            attributes[path] = _attributes(item, path)
+            attributes[path] = _attributes(item, path, longest)
 
 
 def _stored(dataset: h5py.Dataset, path: str, content: memoryview) -> Stored:
@@ -175,15 +200,19 @@ def _stored(dataset: h5py.Dataset, path: str, content: memoryview) -> Stored:
     if shape is None:
         raise InvalidFile(f"{path} is an empty dataset without a shape")
     size, held = math.prod(shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if size > held * (_LARGEST_COMPRESSION_RATIO if dataset.compression else 1):
+    if size > held and not (dataset.compression and held):
         raise InvalidFile(f"{path} claims {shape} {dataset.dtype}, {size} bytes, and the file holds {held} for it")
+    if (piece := math.prod(dataset.chunks or ()) * dataset.dtype.itemsize) > max(ALWAYS_ALLOWED, size):
+        raise InvalidFile(f"{path} has {size} bytes and is stored in pieces of {piece}")
 
     def read() -> Any:
+        if dataset.id.get_type().get_class() not in _NUMBER_TYPES:
+            raise InvalidFile(f"{path} holds {dataset.dtype}, which are no numbers")
         try:
             start = _start(dataset)
             if start is not None and start + size <= len(content):
                 return placed(content, dataset.dtype, shape, start)
-            return np.asarray(dataset[()]) if dataset.dtype.hasobject else kept(shape, dataset.dtype, _blocks(dataset))
+            return kept(shape, dataset.dtype, _blocks(dataset))
         except OSError as error:
             raise InvalidFile(
                 f"{path} cannot be read: {error}", next_step="Copy or download the file again."
@@ -195,7 +224,7 @@ def _stored(dataset: h5py.Dataset, path: str, content: memoryview) -> Stored:
 def _start(dataset: h5py.Dataset) -> int | None:
     """Return where a dataset's numbers begin in the file, if they lie there one behind the other as NumPy has them."""
     start: int | None = dataset.id.get_offset()
-    plain = dataset.dtype.kind in _PLAIN and dataset.id.get_type() == h5py.h5t.py_create(dataset.dtype)
+    plain = dataset.dtype.kind in _IN_PLACE and dataset.id.get_type() == h5py.h5t.py_create(dataset.dtype)
     return start if plain else None
 
 
@@ -210,15 +239,26 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
     yield from (dataset[start : start + at_once] for start in range(0, dataset.shape[0], at_once))
 
 
-def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, Any]:
-    """Return an object's attributes, byte strings decoded and arrays of them as lists."""
+def _attributes(item: h5py.Group | h5py.Dataset, path: str, longest: int) -> dict[str, Any]:
+    """Return an object's attributes, byte strings decoded and arrays of them as lists; one without a value is none."""
     values = {}
     for name in item.attrs:
         handle = item.attrs.get_id(name)
-        if math.prod(handle.shape) * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
-            raise InvalidFile(f"attribute {name} of {path or 'the file'} is larger than {_LARGEST_ATTRIBUTE} bytes")
-        values[name] = _decoded(item.attrs[name])
+        if handle.shape is not None:
+            _check_attribute(handle, f"attribute {name} of {path or 'the file'}", longest)
+            values[name] = _decoded(item.attrs[name])
     return values
+
+
+def _check_attribute(handle: h5py.h5a.AttrID, what: str, longest: int) -> None:
+    """Raise where an attribute is not plain, or would take much memory."""
+    if handle.get_type().get_class() not in _PLAIN_TYPES:
+        raise InvalidFile(f"{what} is neither text nor number")
+    count = math.prod(handle.shape)
+    if count > _MOST_ENTRIES or count * handle.dtype.itemsize > _LARGEST_ATTRIBUTE:
+        raise InvalidFile(f"{what} is larger than {_LARGEST_ATTRIBUTE} bytes, or has more than {_MOST_ENTRIES} entries")
+    if handle.dtype.hasobject and count * longest > _LARGEST_TEXTS:
+        raise InvalidFile(f"{what} has {count} texts, in a file with one of {longest} bytes, which may be all of them")
 
 
 def _decoded(value: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lstm_convert import json_text
 from lstm_convert.containers import Contents, hdf5, zips
 from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile, Unsupported
@@ -41,10 +42,19 @@ def opened(path: Path) -> Iterator[Contents]:
                     "Save it again with model.save(path), or its weights with model.save_weights('x.weights.h5').",
                 )
             raise InvalidFile("it has no weights", [f"expected {WEIGHTS}, found {', '.join(archive.members)}"])
-        documents = {name: bytes(archive.read(name)).decode() for name in DOCUMENTS if name in archive.members}
+        documents = {name: _text(archive, name) for name in DOCUMENTS if name in archive.members}
         with hdf5.opened_within(archive.read(WEIGHTS)) as weights:
             root = {**weights.attributes.get("", {}), **documents}
             yield Contents(weights.arrays, {**weights.attributes, "": root})
+
+
+def _text(archive: zips.Archive, name: str) -> str:
+    if archive.members[name].size > json_text.LARGEST:
+        raise InvalidFile(f"{name} is larger than {json_text.LARGEST} bytes, too large for what it is")
+    try:
+        return bytes(archive.checked(name)).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidFile(f"{name} is no text in UTF-8", next_step=zips.COPY_AGAIN) from error
 
 
 def write(path: Path, contents: Contents) -> None:

@@ -83,7 +83,7 @@ def _header(archive: zips.Archive, name: str) -> tuple[tuple[int, ...], bool, np
             except NO_HEADER as error:
                 raise InvalidFile(f"the header of {name} is damaged ({error!s:.200})") from error
         start = file.tell()
-    if dtype.hasobject or dtype.fields is not None:
+    if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None:
         raise InvalidFile(
             f"{name} is an array of {'Python objects' if dtype.hasobject else 'records'}, which is not read",
             next_step="Save plain numbers: numpy.savez(path, name=numpy.asarray(values, dtype=float)).",

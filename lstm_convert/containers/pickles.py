@@ -9,6 +9,7 @@ what it builds grows with its length and no faster.
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from mmap import mmap
@@ -40,6 +41,8 @@ PLAIN_BUILTINS = frozenset(_PLAIN_BUILTINS.split())
 """The exception to `builtins` among them."""
 
 LONGEST_NAME = 1000
+MOST_STEPS = 2_000_000
+"""How many opcodes a pickle may have, each of which makes a hundred bytes or so; a tensor takes some twenty."""
 LARGEST_KEY_BITS = 64
 LONGEST_KEY_TUPLE = 8
 
@@ -106,8 +109,10 @@ def load(file: IO[bytes] | mmap, source: str, calls: Calls, persistent_load: Per
     machine = _Machine(source, calls, persistent_load)
     position: int | None = 0
     try:
-        for opcode, argument, position in pickletools.genops(cast("IO[bytes]", file)):  # noqa: B007 (the position is for the error below)
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a text has of odd escapes is of no interest
+            for opcode, argument, position in pickletools.genops(cast("IO[bytes]", file)):  # noqa: B007 (the position is for the error below)
+                machine.step(opcode.name, argument)
         return Loaded(machine.stack.pop(), frozenset(machine.names))
     except InvalidFile:
         raise
@@ -133,6 +138,8 @@ class _Machine:
 
     def step(self, opcode: str, argument: Any) -> None:
         self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise self.refusal(f"has more than {MOST_STEPS} opcodes")
         act = _OPCODES.get(opcode)
         if act is None:
             raise self.refusal(f"uses the opcode {opcode}, which no torch file has")
@@ -243,6 +250,12 @@ class _Machine:
         if self.persistent_load is None:
             raise self.refusal("refers to data outside itself")
         self.stack.append(self.persistent_load(self.stack.pop()))
+
+
+def shown(value: Any) -> str:
+    """Return a value of a pickle in a few words; one that is nested or huge by its type alone."""
+    small = isinstance(value, int) and value.bit_length() <= LARGEST_KEY_BITS
+    return f"{value!r:.60}" if small or isinstance(value, str | bytes | float | None) else f"a {type(value).__name__}"
 
 
 def hashable(key: Any) -> Any:

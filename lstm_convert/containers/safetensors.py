@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from lstm_convert import json_text
 from lstm_convert.blocks import FileMap, placed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, dtype_named, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
 
 LENGTH = struct.Struct("<Q")
-LONGEST_HEADER = 100_000_000
+LONGEST_HEADER = json_text.LARGEST
 METADATA = "__metadata__"
 ALIGNMENT = 8
 LARGEST_SIZE = 2**62
@@ -106,24 +107,10 @@ def _contents(mapped: FileMap, length: int) -> Contents:
 
 
 def _header(text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(text.decode(), object_pairs_hook=_without_duplicates)
-    except InvalidFile:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InvalidFile(f"the header is no JSON ({error})", next_step=COPY_AGAIN) from error
+    header = json_text.parsed(text, "the header")
     if not isinstance(header, dict):
         raise InvalidFile(f"the header should be a JSON object, is a {type(header).__name__}")
     return header
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in unique if names.count(name) > 1)
-        raise InvalidFile(f"the header has {twice!r} twice")
-    return unique
 
 
 def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
@@ -139,7 +126,7 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, 
             f"{name} is of type {code:.50}, which is not read", next_step=f"Types that are read: {known}."
         )
     if not all(type(number) is int and 0 <= number <= LARGEST_SIZE for number in numbers):
-        raise InvalidFile(f"the shape and offsets of {name} should be whole numbers, are {numbers!s:.200}")
+        raise InvalidFile(f"the shape and offsets of {name} should be whole numbers of at most {LARGEST_SIZE}")
     dtype = dtype_named(DTYPES[code])
     size = math.prod(shape) * dtype.itemsize
     if end - begin != size or len(shape) > MOST_DIMENSIONS:

@@ -19,7 +19,7 @@ from typing import Any
 
 from lstm_convert.blocks import FileMap
 from lstm_convert.containers import Contents
-from lstm_convert.containers.pickles import load
+from lstm_convert.containers.pickles import load, shown
 from lstm_convert.containers.raw import dtype_named
 from lstm_convert.containers.torch_objects import CALLS, Storages
 from lstm_convert.containers.torch_walk import Region, contents_of
@@ -75,7 +75,7 @@ def _contents(mapped: FileMap) -> Contents:
     for number, (what, expected) in enumerate([("magic number", MAGIC), ("version", VERSION)], start=1):
         found = load(mapped, f"pickle {number} of 5", {}).value
         if found != expected:
-            raise InvalidFile(f"the {what} should be {expected}, is {found!s:.50}")
+            raise InvalidFile(f"the {what} should be {expected}, is {shown(found)}")
     load(mapped, "pickle 3 of 5", {})
     storages = Storages()
     loaded = load(mapped, "pickle 4 of 5", CALLS, storages.resolve)

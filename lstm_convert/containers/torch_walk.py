@@ -4,7 +4,6 @@ The levels of a dict or a list are joined by "/", those of a module and of other
 it: `{"model": module}` gives `model/lstm.weight_ih_l0`.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 
 from lstm_convert.blocks import owned
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.containers.pickles import NEXT_STEP, Inert, Loaded
-from lstm_convert.containers.raw import dtype_named
+from lstm_convert.containers.bounds import refuse_bomb
+from lstm_convert.containers.pickles import NEXT_STEP, Inert, Loaded, shown
+from lstm_convert.containers.raw import byte_count, dtype_named
 from lstm_convert.containers.torch_objects import KNOWN_NAMES, OPAQUE_TENSORS, Tensor
 from lstm_convert.errors import InvalidFile
 
@@ -27,8 +27,6 @@ MOST_NAMES = 200_000
 LONGEST_PATH = 2000
 MOST_DIMENSIONS = 32
 LARGEST_NUMBER = 2**62
-MOST_REPEATED = 2**26
-"""How many numbers a tensor may have that shows the same stored numbers more than once, as `expand` does."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ def contents_of(loaded: Loaded, kind: str, regions: Regions) -> Contents:
     """
     walk = _Walk(regions)
     walk.visit(loaded.value, "", LEVEL)
+    refuse_bomb(sum(map(byte_count, walk.arrays.values())), sum(walk.storages.values()))
     own = {**walk.attributes.get("", {}), "kind": kind, "globals": sorted(loaded.names - KNOWN_NAMES)}
     return Contents(walk.arrays, {**walk.attributes, "": own})
 
@@ -66,6 +65,8 @@ class _Walk:
     regions: Regions
     arrays: dict[str, Stored] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    storages: dict[str, int] = field(default_factory=dict)
+    """How many bytes each storage that is in use has."""
     ancestors: list[int] = field(default_factory=list)
     barren: set[int] = field(default_factory=set)
     """Containers in which there is nothing to name: however often they are met, they are entered once."""
@@ -106,7 +107,9 @@ class _Walk:
     def keep(self, tensor: Tensor, path: str) -> None:
         if path in self.arrays:
             raise InvalidFile(f"two tensors have the name {path}", next_step=NEXT_STEP)
-        self.arrays[path] = _stored(tensor, path, self.regions(tensor.storage.key))
+        region = self.regions(tensor.storage.key)
+        self.arrays[path] = _stored(tensor, path, region)
+        self.storages[tensor.storage.key] = region.size if region else 0
 
 
 def _description(value: Inert) -> dict[str, Any]:
@@ -159,7 +162,9 @@ def _stored(tensor: Tensor, name: str, region: Region | None) -> Stored:
     shape, stride = tuple(tensor.shape), tuple(tensor.stride)
     numbers = (tensor.offset, *shape, *stride)
     if not all(isinstance(number, int) and 0 <= number <= LARGEST_NUMBER for number in numbers):
-        raise InvalidFile(f"the tensor {name} has no proper offset, shape and stride: {numbers!s:.200}")
+        raise InvalidFile(
+            f"the tensor {name} has no proper offset, shape and stride: {', '.join(map(shown, numbers))[:200]}"
+        )
     if len(shape) != len(stride) or len(shape) > MOST_DIMENSIONS:
         raise InvalidFile(f"the tensor {name} has {len(shape)} dimensions and {len(stride)} strides")
     _check_inside(tensor, name, size // dtype.itemsize)
@@ -179,6 +184,3 @@ def _check_inside(tensor: Tensor, name: str, available: int) -> None:
     last = tensor.offset + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride, strict=True))
     if 0 not in tensor.shape and last >= available:
         raise InvalidFile(f"the tensor {name} reaches to number {last} of a storage that has {available}")
-    count = math.prod(tensor.shape)
-    if count > max(available, MOST_REPEATED):
-        raise InvalidFile(f"the tensor {name} would repeat {available} stored numbers to {count}")

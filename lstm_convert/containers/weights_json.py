@@ -4,12 +4,12 @@ The names in the JSON are only compared, never opened: the parts are looked for 
 implies. *Source:* keras 3.15.1, keras/src/saving/saving_lib.py, ShardedH5IOStore.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lstm_convert import json_text
 from lstm_convert.containers import Contents, Stored, hdf5
 from lstm_convert.errors import InvalidFile
 
@@ -57,10 +57,14 @@ def opened(path: Path) -> Iterator[Contents]:
 
 
 def _named_parts(path: Path) -> set[str]:
-    try:
-        weight_map = json.loads(path.read_bytes())["weight_map"]
-        return {name for names in weight_map.values() for name in ([names] if isinstance(names, str) else names)}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    if path.stat().st_size > json_text.LARGEST:
+        raise InvalidFile(f"is larger than {json_text.LARGEST} bytes, too large for a map of split weights")
+    document = json_text.parsed(path.read_bytes(), "this map of split weights")
+    weight_map = document.get("weight_map") if isinstance(document, dict) else None
+    listed = list(weight_map.values()) if isinstance(weight_map, dict) else [None]
+    names: list[Any] = [name for entry in listed for name in (entry if isinstance(entry, list) else [entry])]
+    if not all(isinstance(name, str) for name in names):
         raise InvalidFile(
-            f"this is no map of split weights: {error!r}", next_step="Copy or download the file again."
-        ) from error
+            "this is no map of split weights: its weight_map should name files", next_step=json_text.NEXT_STEP
+        )
+    return set(names)

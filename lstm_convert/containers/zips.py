@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from lstm_convert.blocks import FileMap, blocks_of, kept
+from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.errors import InvalidFile
 
 START = b"PK\x03\x04"
@@ -26,14 +27,23 @@ PADDING_EXTRA = struct.Struct("<2sH")
 NEEDS_ZIP64 = 2**30
 """A member this large gets 64-bit sizes; zipfile itself would want them at 2 GiB, less a margin."""
 
-ENCRYPTED = 0x1
-BOMB_BYTES, BOMB_RATIO = 2**26, 100
-"""A member larger than this that claims to have been compressed by more than this is taken for a bomb."""
-
 _READ_AT_ONCE = 1 << 20
 
-BROKEN = (ArithmeticError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)
+ENCRYPTED, UTF_8 = 0x1, 0x800
+BROKEN = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What zipfile raises on damaged archives."""
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What Keras, PyTorch and NumPy write; decompressing bzip2 and LZMA may take any memory."""
 
 COPY_AGAIN = "Copy or download the file again."
 
@@ -96,7 +106,7 @@ def names(path: Path) -> list[str]:
     """Return the names of an archive's members; of a truncated one, whose directory at the end is gone, the first."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return [info.filename for info in archive.infolist() if not info.is_dir()]
+            return [info.filename for info in archive.infolist() if not info.filename.endswith("/")]
     except BROKEN:
         return [_first_name(path)]
 
@@ -145,26 +155,35 @@ def _members(archive: zipfile.ZipFile, mapped: FileMap) -> dict[str, Member]:
     for (_, end, name), (start, _, following) in pairwise(sorted(ends)):
         if end > start:
             raise InvalidFile(f"the member {name} reaches into {following}", next_step=COPY_AGAIN)
+    refuse_bomb(sum(member.size for member in members.values()), len(mapped))
     return {name: member for name, member in members.items() if not name.endswith("/")}
 
 
 def _member(info: zipfile.ZipInfo, mapped: FileMap) -> Member:
     """Check one entry of the directory against the member's own header, and return where its data are."""
     signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(mapped, info.header_offset)
-    if signature != START or method != info.compress_type:
+    name = mapped[(begin := info.header_offset + LOCAL_HEADER.size) : begin + name_length]
+    if signature != START or method != info.compress_type or name != _encoded(info):
         raise InvalidFile(f"the directory and the header of {info.filename} differ", next_step=COPY_AGAIN)
+    if info.filename.startswith("/") or ".." in info.filename.split("/") or "\\" in info.filename:
+        raise InvalidFile(f"the member {info.filename} leads out of the archive", next_step=COPY_AGAIN)
     if (flags | info.flag_bits) & ENCRYPTED:
         raise InvalidFile(f"the member {info.filename} is encrypted", next_step="Decrypt the archive first.")
+    if info.compress_type not in METHODS:
+        raise InvalidFile(
+            f"the member {info.filename} is compressed by method {info.compress_type}, which is not read",
+            next_step="Store the archive without compression: unzip it, then zip -0 -r.",
+        )
     stored = info.compress_type == zipfile.ZIP_STORED
     if stored and info.file_size != info.compress_size:
         raise InvalidFile(f"the member {info.filename} is stored as it is, yet has two sizes", next_step=COPY_AGAIN)
-    if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
-        raise InvalidFile(
-            f"the member {info.filename} would grow from {info.compress_size} to {info.file_size} bytes",
-            next_step="If that is right, store the archive without compression: unzip it, then zip -0 -r.",
-        )
     start = info.header_offset + LOCAL_HEADER.size + name_length + extra_length
     return Member(info.filename, info.file_size, stored, start, info.CRC)
+
+
+def _encoded(info: zipfile.ZipInfo) -> bytes:
+    """Return a member's name as its header should have it."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & UTF_8 else "cp437")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """What a model says beside its arrays, as plain values that JSON holds, and back. An absent value is at its default."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
+from lstm_convert import json_text
+from lstm_convert.activations import FUNCTIONS, computable
 from lstm_convert.canonical import (
     Activation,
     Cell,
@@ -17,9 +18,9 @@ from lstm_convert.canonical import (
     RecurrentCell,
     SimpleRNNCell,
 )
-from lstm_convert.errors import InvalidFile
 
 _CELLS: Mapping[str, type[RecurrentCell]] = {cell.kind: cell for cell in (Cell, GRUCell, SimpleRNNCell)}
+_LARGEST_NUMBER = 1e300
 _WIRING = tuple(field.name for field in fields(Recurrent) if field.name not in ("forward", "backward", "origin"))
 
 
@@ -29,10 +30,7 @@ def parsed(text: Any) -> Mapping[str, Any]:
     Raises:
         InvalidFile: the text is no JSON object.
     """
-    try:
-        document = json.loads(text) if text else {}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidFile(f"its document is no JSON: {error!s:.200}", next_step="Copy the file again.") from error
+    document = json_text.parsed(text, "its document") if text else {}
     return document if isinstance(document, Mapping) else {}
 
 
@@ -65,10 +63,10 @@ def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Mode
     """
     return Model(
         layers=layers,
-        left_out=tuple(LeftOut(**{**entry, "shape": tuple(entry["shape"])}) for entry in document["left_out"]),
-        assumed=tuple(map(str, document["assumed"])),
-        notes=tuple(map(str, document.get("notes", ()))),
-        provenance=Provenance(**document["provenance"]),
+        left_out=tuple(map(_left_out, document["left_out"])),
+        assumed=tuple(map(_text, document["assumed"])),
+        notes=tuple(map(_text, document.get("notes", ()))),
+        provenance=Provenance(**{name: _text(value) for name, value in document["provenance"].items()}),
     )
 
 
@@ -82,7 +80,7 @@ def layer_of(said: Mapping[str, Any], cells: Mapping[str, RecurrentCell]) -> Rec
     return Recurrent.of(
         forward=cells["forward"],
         backward=cells.get("backward"),
-        origin=Origin(str(origin["layout"]), tuple(map(dict, origin["keys"]))) if origin else None,
+        origin=Origin(str(origin["layout"]), tuple(map(_keys, origin["keys"]))) if origin else None,
         **_checked(Recurrent, {name: said[name] for name in _WIRING if name in said}),
     )
 
@@ -106,8 +104,39 @@ def cell_options(kind: type[RecurrentCell], said: Mapping[str, Any]) -> dict[str
     return roles | _checked(kind, {name: said[name] for name in kind.setting_names() if name in said})
 
 
+def _left_out(said: Mapping[str, Any]) -> LeftOut:
+    texts = {name: _text(value) for name, value in said.items() if name != "shape"}
+    return LeftOut(shape=_shape(said["shape"]), **texts)
+
+
+def _shape(said: Any) -> tuple[int, ...]:
+    if not isinstance(said, list) or not all(isinstance(size, int) for size in said):
+        raise TypeError("a shape is no list of whole numbers")
+    return tuple(said)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text is a {type(value).__name__}")
+    return value
+
+
+def _keys(said: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): _text(key) for name, key in said.items()}
+
+
 def _activation(name: Any, parameters: Mapping[str, Any] | None = None) -> Activation:
-    return Activation(str(name), {str(key): float(number) for key, number in (parameters or {}).items()})
+    numbers = {str(key): _number(number) for key, number in (parameters or {}).items()}
+    activation = Activation(str(name), numbers)
+    if activation.name in FUNCTIONS and not computable(activation):
+        raise TypeError(f"{activation.name:.60} has the numbers {', '.join(numbers) or 'none'}")
+    return activation
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or abs(value) > _LARGEST_NUMBER:
+        raise TypeError(f"a number is {value!r:.60}")
+    return float(value)
 
 
 def _checked(kind: type, values: dict[str, Any]) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def _check(network: Network) -> None:
     for place, call in enumerate(network.calls):
         feeds = (*call.inputs, *call.states, *((call.mask,) if call.mask else ()))
         wrong += [f"call {place} of {call.layer:.60}: no such layer"] * (call.layer not in network.layers)
+        wrong += [f"call {place} of {call.layer:.60}: it reads nothing"] * (not call.inputs)
         wrong += [f"call {place}: reads step {feed.step}" for feed in feeds if not 0 <= feed.step < first + place]
     steps = first + len(network.calls)
     wrong += [f"outputs: step {feed.step}" for feed in network.outputs if not 0 <= feed.step < steps]

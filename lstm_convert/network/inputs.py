@@ -1,5 +1,6 @@
 """Random inputs on which networks are compared: words of the vocabulary, padding where it is masked, else numbers."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.canonical import Input, Layer, Network
-from lstm_convert.errors import InvalidFile, LayoutMismatch
+from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported
 from lstm_convert.network.reference import run_network
+from lstm_convert.network.sizes import MOST_NUMBERS
 from lstm_convert.sequences import normal
 
 Array = NDArray[Any]
@@ -103,6 +105,8 @@ def _uses(network: Network) -> list[_Use]:
 
 def _array(given: Input, use: _Use, random: np.random.Generator, batch: int, time: int) -> Array:
     shape = (batch, *(time if size is None else size for size in given.shape))
+    if math.prod(shape) > MOST_NUMBERS:
+        raise Unsupported(f"its input {given.name} of shape {shape} is too large to be run")
     if use.is_mask:
         return np.logical_not(_padding(random, shape))
     if use.embeddings or "int" in given.dtype:

@@ -21,6 +21,7 @@ from lstm_convert.network.masks import (
     reaching,
 )
 from lstm_convert.network.operations import compute, differs
+from lstm_convert.network.sizes import Budget
 from lstm_convert.reference import run
 
 Float64 = NDArray[np.float64]
@@ -62,10 +63,11 @@ def every_step(network: Network, inputs: Sequence[NDArray[Any]]) -> Values:
         Unsupported: an activation, a merge or a mask cannot be computed.
     """
     _check_inputs(network, inputs)
-    reached = reaching(network)
+    reached, budget = reaching(network), Budget()
     values: Values = [(np.asarray(x, np.float64),) for x in inputs]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # some nets overflow, in every framework
         for call in network.calls:
+            budget.spend(network.layers[call.layer], [_value(values, feed) for feed in call.inputs])
             values.append(_called(network, call, values, reached))
     return values
 
@@ -117,11 +119,25 @@ def _recurrent(
             [f"expected (batch, time, features) and a mask (batch, time) if any, found {found}"],
         )
     of_each = len(states) // len(recurrent.cells)
+    _check_widths(layer, recurrent, x, states)
     h0, c0 = (list(states[first::of_each]) if of_each > first else None for first in (0, 1))
     returned = run(recurrent, x, h0, c0, mask)
     lasts = [state for direction, h in enumerate(returned.h) for state in (h, *returned.c[direction : direction + 1])]
     outputs = (*returned.outputs, *lasts)
     return tuple(_with_entries(y, entries) for y in outputs) if layer.each_step else outputs
+
+
+def _check_widths(layer: Layer, recurrent: Recurrent, x: Float64, states: Sequence[Float64]) -> None:
+    """Raise where a recurrent layer reads, or starts from, other features than its weights have."""
+    widths = [state.shape[-1] for state in states]
+    wanted = [width for cell in recurrent.cells.values() for width in (cell.outputs, cell.units)]
+    wanted = wanted if len(states) == len(wanted) else [cell.outputs for cell in recurrent.cells.values()]
+    inputs = {cell.inputs for cell in recurrent.cells.values()}
+    if inputs != {x.shape[-1]} or 0 in x.shape or (states and widths != wanted):
+        raise LayoutMismatch(
+            f"{layer.name}: cannot read what it gets",
+            [f"expected {inputs} features and states of {wanted}, found {x.shape} and {widths}"],
+        )
 
 
 def _without_entries(x: NDArray[Any]) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,15 @@ from lstm_convert.plots.picture import Picture, step_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 Float64 = NDArray[np.float64]
 
 # Okabe and Ito's colours, which those who see no red or no green tell apart too.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-GATE_COLOURS = {"i": BLUE, "f": ORANGE, "g": PINK, "o": GREEN, "*": GREY}
+GATE_COLOURS = {"i": BLUE, "f": ORANGE, "g": PINK, "o": GREEN, "z": ORANGE, "r": BLUE, "*": GREY}
 SIGNED = "RdBu_r"  # zero is white, and both ends are told apart by everybody
 MAGNITUDE = "viridis"
 
@@ -34,9 +36,10 @@ _LOOK: dict[str, Any] = {
     "svg.fonttype": "none",  # words stay words: they can be searched, and the files stay small
     "svg.hashsalt": "lstm_convert",  # the same picture is the same file
 }
-_DPI = 160
+WIDTH = 5.4  # inches: letters are large enough on a phone, and in a talk
+_DPI = 190
 _WRITTEN_COLUMNS, _WRITTEN_ROWS = 8, 12  # a larger map has no room for numbers
-_TITLE_WIDTH = 11  # letters an inch of the title
+_STRIDES = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
 
 
 def require() -> None:
@@ -53,46 +56,106 @@ def require() -> None:
         ) from error
 
 
-def drawn(picture: Picture) -> dict[str, bytes]:
-    """Return a picture as files by their ending: png and svg.
+class Drawn(NamedTuple):
+    """A picture as the bytes of its files.
+
+    Args:
+        png: with its title.
+        svg: the same.
+        untitled: a png of what is below the title, for a page that has the title above it.
+    """
+
+    png: bytes
+    svg: bytes
+    untitled: bytes
+
+
+def drawn(picture: Picture) -> Drawn:
+    """Return a picture as files.
 
     Args:
         picture: the picture.
     """
     import matplotlib as mpl  # noqa: PLC0415 (drawing is what needs it)
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.transforms import Bbox  # noqa: PLC0415
 
     with mpl.rc_context({**mpl.rcParamsDefault, **_LOOK}):
-        figure = Figure(figsize=picture.size, layout="constrained")
+        figure = Figure(figsize=picture.size, dpi=_DPI, layout="constrained")
         picture.draw(figure)
-        width = int(picture.size[0] * _TITLE_WIDTH)
-        figure.suptitle(textwrap.fill(picture.full_title, width), x=0.01, ha="left", fontsize=11, fontweight="bold")
+        title = _titled(figure, picture.full_title)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, and not again for each file
-        return {ending: _saved(figure, ending) for ending in ("png", "svg")}
+        below = Bbox([[0.0, 0.0], [picture.size[0], title.get_window_extent().y0 / figure.dpi]])
+        return Drawn(_saved(figure, "png"), _saved(figure, "svg"), _saved(figure, "png", bbox_inches=below))
 
 
-def _saved(figure: "Figure", ending: str) -> bytes:
+def _titled(figure: "Figure", words: str) -> "Text":
+    """Write the title, in as many lines as the figure's width asks for."""
+    title = figure.suptitle(words, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    letters = len(words)
+    while title.get_window_extent().x1 > 0.99 * figure.bbox.x1:
+        letters -= 1
+        title.set_text(textwrap.fill(words, letters))
+    return title
+
+
+def _saved(figure: "Figure", ending: str, **options: Any) -> bytes:
     file = BytesIO()
     metadata = {"Date": None, "Creator": "lstm_convert"} if ending == "svg" else {"Software": "lstm_convert"}
-    figure.savefig(file, format=ending, dpi=_DPI, metadata=metadata)
+    figure.savefig(file, format=ending, metadata=metadata, **options)
     return file.getvalue()
 
 
-def time_axis(axes: "Axes", offsets: Sequence[int]) -> None:
+def time_axis(axes: "Axes", offsets: Sequence[int], most: int = 8) -> None:
     """Name the steps below a picture, from the past on the left to t on the right.
 
     Args:
         axes: where the steps stand at their offsets.
         offsets: the steps.
+        most: how many names there is room for.
     """
     low, high = min(offsets), max(offsets)
-    stride = max(1, -(-(high - low) // 8))
+    stride = next(each for each in _STRIDES if (high - low) <= each * most)
     ticks = [offset for offset in range(high, low - 1, -1) if offset % stride == 0 or offset in {low, high}]
     crowded = {tick for tick in ticks if tick in {low, high} and tick and any(0 < abs(tick - other) < stride * 0.6
                for other in ticks if other not in {low, high})}  # fmt: skip
     axes.set_xticks([tick for tick in ticks if tick not in crowded])
     axes.set_xticklabels([step_name(tick) for tick in ticks if tick not in crowded])
+
+
+def count_axis(axis: "Axis", count: int, most: int = 4) -> None:
+    """Number what stands side by side on an axis: 0, and every so many.
+
+    Args:
+        axis: where the things stand at 0, 1, 2 …
+        count: how many there are.
+        most: how many numbers there is room for.
+    """
+    stride = next(each for each in _STRIDES if count <= each * most)
+    axis.set_ticks(range(0, count, stride))
+
+
+def signed_axis(axis: "Axis", end: float) -> None:
+    """Number an axis that goes as far below zero as above: zero, and a round number on both sides.
+
+    Args:
+        axis: the axis.
+        end: where it ends.
+    """
+    power = 10.0 ** np.floor(np.log10(end))
+    round_number = max(digit for digit in (1, 2, 5) if digit * power <= end) * power
+    axis.set_ticks([-round_number, 0.0, round_number], [f"{-round_number:g}", "0", f"{round_number:g}"])
+
+
+def legend_below(figure: "Figure", columns: int) -> None:
+    """Put a legend where it hides nothing.
+
+    Args:
+        figure: the figure, which has what is named in its only axes.
+        columns: how many names stand beside each other.
+    """
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=1.4, columnspacing=1.2)
 
 
 def signed_map(figure: "Figure", axes: "Axes", values: Float64, label: str, **options: Any) -> None:

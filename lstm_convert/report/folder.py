@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.analysis.engine import Analysis
-from lstm_convert.canonical import LSTM
+from lstm_convert.canonical import Recurrent
 from lstm_convert.errors import InvalidFile
 from lstm_convert.placing import umask
 from lstm_convert.plots import drawing
@@ -58,7 +58,7 @@ def check_free(folder: Path, *, force: bool) -> None:
 
 
 def files(
-    title: str, found: Analysis, layers: tuple[LSTM, ...], provenance: Mapping[str, Any]
+    title: str, found: Analysis, layers: tuple[Recurrent, ...], provenance: Mapping[str, Any]
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the bytes of every file, the page last.
 
@@ -75,8 +75,9 @@ def files(
     shown = []
     for picture in pictures(found, layers):
         made = drawing.drawn(picture)
-        yield from ((f"{picture.name}.{ending}", content) for ending, content in made.items())
-        shown.append((picture, made["png"]))
+        yield f"{picture.name}.png", made.png
+        yield f"{picture.name}.svg", made.svg
+        shown.append((picture, made.untitled))
     yield PAGE, page(title, found, shown, provenance).encode()
 
 

@@ -3,7 +3,7 @@
 import base64
 import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lstm_convert.analysis.engine import Analysis
@@ -20,7 +20,7 @@ _DIGITS = 3
 _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 60rem; background: #fff; color: #1c1c1c;
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 44rem; background: #fff; color: #1c1c1c;
        font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 h1 { margin: 0 0 .25rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 3rem 0 .75rem; font-size: 1.25rem; border-bottom: 1px solid #ddd; padding-bottom: .3rem; }
@@ -33,10 +33,15 @@ p { margin: .6rem 0; }
 .proven { background: #d9efe6; color: #00513a; }
 .at_rest { background: #fbe5d6; color: #7a3600; }
 .measured { background: #dcecf7; color: #00486f; }
+nav ul { columns: 17rem; margin: .5rem 0; padding: 0; list-style: none; }
+nav li { padding: .15rem 0; break-inside: avoid; }
+a { color: #00588a; }
 figure { margin: 0; }
-figure img { display: block; width: 100%; max-width: 44rem; height: auto; }
+figure img { display: block; width: 100%; max-width: 40rem; height: auto; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: min(26rem, 100%); margin: .5rem 0; font-size: .85rem;
+        font-variant-numeric: tabular-nums; }
+caption { padding: .3rem 0; text-align: left; color: #555; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
 td.number, th.number { text-align: right; }
 ul.said { list-style: none; padding: 0; }
@@ -48,7 +53,9 @@ dd { margin: 0; overflow-wrap: anywhere; }
   body { padding: 1.25rem .9rem 3rem; }
   h1 { font-size: 1.35rem; }
   .headline { font-size: 1.05rem; padding: .8rem .9rem; }
-  figure img { min-width: 32rem; }
+  table { font-size: .8rem; }
+  th, td { padding-right: .5rem; }
+  th { white-space: normal; vertical-align: bottom; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .6rem; }
 }
@@ -72,8 +79,7 @@ def page(title: str, found: Analysis, shown: Iterable[tuple[Picture, bytes]], pr
         '<p class="quiet">What its gates say, and which steps its output depends on.</p>',
         f'<p class="headline">{_chip(MEASURED, grade)} {_text(headline)}</p>',
         *(_sentence(each.basis, each.text, "p") for each in said if each.topic == "result"),
-        '<h2 id="figures">Pictures</h2>',
-        *(_figure(picture, png) for picture, png in shown),
+        *_figures(list(shown)),
         '<h2 id="reading">How to read this, and what not to read from it</h2>',
         '<ul class="said">',
         *(_sentence(each.basis, each.text, "li") for each in said if each.topic != "result"),
@@ -123,22 +129,29 @@ def grade_of(basis: str, text: str) -> tuple[str, str]:
     return ("" if text.startswith("no ") else grade), text.removeprefix(f"{grade}: ")
 
 
+def _figures(shown: Sequence[tuple[Picture, bytes]]) -> Iterator[str]:
+    yield '<h2 id="figures">Pictures</h2>\n<nav>\n<ul>'
+    yield from (f'<li><a href="#{_text(picture.name)}">{_text(picture.title)}</a></li>' for picture, _ in shown)
+    yield "</ul>\n</nav>"
+    yield from (_figure(picture, png) for picture, png in shown)
+
+
 def _figure(picture: Picture, png: bytes) -> str:
     image = base64.b64encode(png).decode()
+    chip = _chip(picture.basis, picture.grade)
     return "\n".join(
         [
-            f"<h3>{_chip(picture.basis, picture.grade)} {_text(picture.title)}</h3>",
-            f'<figure id="{_text(picture.name)}">',
-            f'<div class="scroll"><img src="data:image/png;base64,{image}" alt="{_text(picture.full_title)}"></div>',
+            f'<h3 id="{_text(picture.name)}">{chip} {_text(picture.title)}</h3>',
+            "<figure>",
+            f'<img src="data:image/png;base64,{image}" alt="{_text(picture.full_title)}">',
             f"<figcaption><p>{_text(picture.sentence)}</p></figcaption>",
             "</figure>",
-            _table(picture.header, picture.rows),
-            f'<p class="quiet">All numbers: {_text(picture.source)}</p>',
+            _table(f"{chip} all numbers: {_text(picture.source)}", picture.header, picture.rows),
         ]
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     numeric = [all(not isinstance(row[at], str) for row in rows) for at in range(len(header))]
     marks = [' class="number"' if is_number else "" for is_number in numeric]
     head = "".join(f'<th scope="col"{mark}>{_text(name)}</th>' for name, mark in zip(header, marks, strict=True))
@@ -148,7 +161,10 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+    return (
+        f'<div class="scroll"><table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
 
 
 def _sentence(basis: str, text: str, tag: str) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lstm_convert.analysis.tables import Table
@@ -21,10 +21,10 @@ _WHOLE = frozenset({
 _TRUTH = frozenset({"flagged", "certified"})
 _NUMBER = frozenset({
     "value", "mean", "std", "min", "max", "fro", "spectral", "stable_rank", "zero_frac", "norm", "sd", "strength",
-    "b_i", "b_f", "b_o", "tau_life", "tau_e", "half_life", "tau_life_data_geo", "sd_h", "out_norm", "ci_low", "ci_high",
-    "total_variation", "rho", "settle_residual", "spectral_radius", "score", "margin",
+    "tau_life", "tau_e", "half_life", "tau_life_data_geo", "sd_h", "out_norm", "ci_low", "ci_high",
+    "total_variation", "rho", "settle_residual", "spectral_radius", "spectral_radius_h", "score", "margin",
 })  # fmt: skip
-_BY_GATE = ("open_", "w_norm_", "u_norm_", "low_", "high_", "mean_", "sat_")
+_BY_GATE = ("b_", "open_", "w_norm_", "u_norm_", "low_", "high_", "mean_", "sat_")
 
 
 def require() -> None:
@@ -41,6 +41,24 @@ def require() -> None:
         ) from error
 
 
+def schema(columns: Iterable[str], metadata: Mapping[str, Any] | None = None) -> "pa.Schema":
+    """Return the types of a table's columns as pyarrow has them.
+
+    Args:
+        columns: the columns' names.
+        metadata: what is said of the analysis, kept as text.
+
+    Raises:
+        MissingFramework: pyarrow is not installed.
+    """
+    require()
+    import pyarrow as pa  # noqa: PLC0415 (optional)
+
+    types = {"whole": pa.int64(), "truth": pa.bool_(), "number": pa.float64(), "text": pa.string()}
+    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (metadata or {}).items()}
+    return pa.schema([(name, types[_type(name)]) for name in columns], metadata=said)
+
+
 def arrow(table: Table, metadata: Mapping[str, Any] | None = None) -> "pa.Table":
     """Return a table as pyarrow's; `.to_pandas()` makes it pandas's.
 
@@ -51,13 +69,10 @@ def arrow(table: Table, metadata: Mapping[str, Any] | None = None) -> "pa.Table"
     Raises:
         MissingFramework: pyarrow is not installed.
     """
-    require()
+    types = schema(table.columns, metadata)
     import pyarrow as pa  # noqa: PLC0415 (optional)
 
-    types = {"whole": pa.int64(), "truth": pa.bool_(), "number": pa.float64(), "text": pa.string()}
-    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (metadata or {}).items()}
-    schema = pa.schema([(name, types[_type(name)]) for name in table.columns], metadata=said)
-    return pa.table(dict(table.columns), schema=schema)
+    return pa.table(dict(table.columns), schema=types)
 
 
 def parquet(table: Table, metadata: Mapping[str, Any]) -> bytes:

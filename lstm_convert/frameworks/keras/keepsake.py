@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_convert import json_text
 from lstm_convert.canonical import Origin, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile
@@ -97,10 +98,10 @@ def in_order(contents: Contents, layers: Iterable[Recurrent]) -> tuple[Recurrent
 
 def _places(contents: Contents) -> dict[str, Any]:
     text = contents.attributes.get(GROUP, {}).get("layers")
-    try:
-        return dict(json.loads(text)) if text else {}
-    except (ValueError, TypeError) as error:
-        raise InvalidFile(f"what lstm_convert left in this file is damaged: {error!r}") from error
+    places = json_text.parsed(text, "what lstm_convert left in this file") if text else {}
+    if not isinstance(places, dict):
+        raise InvalidFile(f"what lstm_convert left in this file is a {type(places).__name__}")
+    return places
 
 
 def _restored(contents: Contents, layer: Recurrent, place: dict[str, Any] | None) -> Recurrent:

@@ -69,6 +69,9 @@ def understood(source: Source, wiring: Wiring, layers: Mapping[str, Recurrent]) 
     found_arrays = arrays_of(source.contents, root, neighbours, {*neighbours, *recurrent}, used, source.version)
     if found_arrays.problems:
         return Understood(reasons=found_arrays.problems)
+    used_layers = {layer.name for stack in recurrent.values() for layer in stack}
+    if idle := [name for name in layers if name not in used_layers]:
+        return Understood(reasons=tuple(f"{name}: no output of the model needs it" for name in idle))
     try:
         return Understood(_network(root, wiring, hidden, neighbours, recurrent, found_arrays, age), assumed=assumed)
     except (Unsupported, LayoutMismatch, InvalidFile) as error:

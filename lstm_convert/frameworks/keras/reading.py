@@ -1,9 +1,9 @@
 """A Keras file to canonical layers: what it states, what the user adds, and what must be taken for granted."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from lstm_convert import json_text
 from lstm_convert.canonical import LeftOut, Model, Provenance
 from lstm_convert.containers import Contents
 from lstm_convert.errors import InvalidFile
@@ -49,8 +49,10 @@ def read(contents: Contents, options: ReadOptions) -> Model:
     refuse_foreign(recurrent)
     assumed = tuple(assumptions(source, recurrent))
     layers = keepsake.in_order(contents, canonical_layers(source, recurrent))
-    kept = keepsake.restored(contents, layers) if options.keepsakes else layers
     names = [layer.name for layer in layers]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidFile("two recurrent layers have one name", twice)
+    kept = keepsake.restored(contents, layers) if options.keepsakes else layers
     whole = understood(source, wiring, dict(zip(names, kept, strict=True))) if wiring else Understood()
     used = {key for layer in recurrent for cell in layer.cells for key in cell.keys.values()}
     return Model(
@@ -86,22 +88,17 @@ def _notes(source: Source, recurrent: Iterable[LocatedLayer]) -> Iterator[str]:
 
 def _own_architecture(contents: Contents) -> Any:
     text = contents.document("config.json") or contents.document("model_config") or keepsake.architecture(contents)
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidFile(f"its architecture is no JSON: {error}") from error
+    return None if text is None else json_text.parsed(text, "its architecture")
 
 
 def _version(contents: Contents, document: Any) -> str:
     """Return the version of Keras that wrote a file, or "" where nothing says it."""
     stated = contents.document("keras_version") or contents.attributes.get("model_weights", {}).get("keras_version")
     if metadata := contents.document("metadata.json"):
-        try:
-            stated = json.loads(metadata).get("keras_version")
-        except (ValueError, AttributeError) as error:
-            raise InvalidFile(f"its metadata.json is no JSON object: {error}") from error
+        said = json_text.parsed(metadata, "its metadata.json")
+        if not isinstance(said, Mapping):
+            raise InvalidFile(f"its metadata.json should be a JSON object, is a {type(said).__name__}")
+        stated = said.get("keras_version")
     if not stated and isinstance(document, Mapping):
         stated = document.get("keras_version") or ("3" if "compile_config" in document else "")
     return str(stated or "")

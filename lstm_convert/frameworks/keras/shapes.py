@@ -8,6 +8,7 @@ from lstm_convert.frameworks.keras.architecture import Node
 from lstm_convert.frameworks.keras.wiring import INPUT_LAYER, Wiring, inputs_of_model
 
 _SHAPES = ("batch_shape", "batch_input_shape")
+_LARGEST_SIZE = 1 << 31
 _WHOLE_TYPES = ("int", "uint")
 
 
@@ -70,9 +71,13 @@ def _sample(shape: Any) -> tuple[int | None, ...] | None:
     """Return a shape without its batch, or None where it is no shape."""
     if isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list):
         shape = shape[0]
-    if not isinstance(shape, list) or not shape or not all(size is None or isinstance(size, int) for size in shape):
+    if not isinstance(shape, list) or not shape or not all(map(_is_size, shape)):
         return None
     return tuple(shape[1:])
+
+
+def _is_size(size: Any) -> bool:
+    return size is None or (type(size) is int and 0 <= size <= _LARGEST_SIZE)
 
 
 def _dtype(node: Node, *, only_words: bool) -> str:

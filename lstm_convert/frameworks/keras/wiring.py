@@ -105,12 +105,14 @@ class _Builder:
         self.calls: list[WiredCall] = []
         self.handed: list[tuple[tuple[Value, ...], tuple[Value, ...]]] = []
         self.problems: list[str] = []
+        self._count = 0
         self._inputs = len(list(inputs_of_model(root)))
         self._recurrent = {id(spec.node) for spec in recurrent_layers(root)}
         self._graphs: dict[int, _Graph] = {}  # of each model, however often it is called
 
     def expand(self, model: Node, arguments: Sequence[Value], wrapper: Node | None, count: int) -> list[Value]:
         """Add the calls of a model's layers for one call of it, and return its outputs."""
+        self._check_count()
         if model.own_class or model.class_name not in MODEL_CLASSES:
             own = model.own_class or model.class_name
             self.problems.append(
@@ -122,6 +124,12 @@ class _Builder:
         if model.is_chain:
             return self._expand_chain(model, list(arguments), wrapper)
         return self._expand_graph(model, arguments, wrapper)
+
+    def _check_count(self) -> None:
+        """Count one more call of a layer or model, and refuse to go on without bounds."""
+        self._count += 1
+        if self._count > _MOST_CALLS:
+            raise InvalidFile(f"the architecture calls its layers more than {_MOST_CALLS} times")
 
     def _expand_chain(self, model: Node, values: list[Value], wrapper: Node | None) -> list[Value]:
         for child in model.children:
@@ -184,8 +192,7 @@ class _Builder:
             if given.get("mask"):
                 self.handed.append((tuple(reads), given["mask"]))
             return self.expand(node, reads, wrapper, len(list(inputs_of_model(node))))
-        if len(self.calls) >= _MOST_CALLS:
-            raise InvalidFile(f"the architecture calls its layers more than {_MOST_CALLS} times")
+        self._check_count()
         self.calls.append(WiredCall(node, tuple(reads), given, inbound.stated, wrapper))
         return [(self._inputs + len(self.calls) - 1, 0)]
 
@@ -210,6 +217,7 @@ class _Graph:
     def __init__(self, model: Node) -> None:
         self._model = model
         self.input_names = [name for name, _, _ in tensors(model.config.get("input_layers"))]
+        self._count = 0
         self._inputs = frozenset(self.input_names)
         self.outputs = list(tensors(model.config.get("output_layers")))
         entries = {child.name: [call_of(entry) for entry in child.inbound] for child in model.children}

@@ -112,10 +112,14 @@ def _recipe(parts: Mapping[str, str]) -> Recipe | None:
 def _computed(recipe: Recipe, parts: Mapping[str, str], arrays: Mapping[str, Stored]) -> Stored:
     weight = max((arrays[key] for key in parts.values()), key=lambda stored: math.prod(stored.shape))
 
+    if weight.dtype.kind in "biu":
+        raise InvalidFile(f"the parts of a {recipe.name} are whole numbers: {', '.join(parts.values())}")
+
     def read() -> NDArray[Any]:
-        values = [arrays[parts[part]].read().astype(np.float64) for part in recipe.parts]
         try:
-            return np.asarray(recipe.compute(*values)).astype(weight.dtype).reshape(weight.shape)
+            with np.errstate(all="ignore"):  # weights that are no numbers are refused once they are all there
+                values = [arrays[parts[part]].read().astype(np.float64) for part in recipe.parts]
+                return np.asarray(recipe.compute(*values)).astype(weight.dtype).reshape(weight.shape)
         except ValueError as error:
             shapes = [f"{parts[part]}: {arrays[parts[part]].shape}" for part in recipe.parts]
             raise InvalidFile(f"the parts of a {recipe.name} do not fit together: {error}", shapes) from error

@@ -21,7 +21,7 @@ _OF_TWO: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType({
 })  # fmt: skip
 
 # Shorter vectors are not made longer. *Source:* keras 3.15.1, keras/src/ops/nn.py, _normalize
-_SHORTEST = 1e-7
+SHORTEST = 1e-7
 
 
 def merge(layer: Layer, inputs: Sequence[Float64], masks: Sequence[Bool | None]) -> Float64:
@@ -44,7 +44,7 @@ def merge(layer: Layer, inputs: Sequence[Float64], masks: Sequence[Bool | None])
         raise Unsupported(f"{layer.name}: merge {form!r} is not known")
     if form == "subtract" and inputs[2:]:
         raise ValueError(f"expected two inputs, found {len(inputs)}")
-    inputs = _of_one_rank(inputs)
+    inputs = of_one_rank(inputs)
     if form == "multiply":
         return _product(inputs, masks)
     if form in ("maximum", "minimum"):
@@ -53,8 +53,12 @@ def merge(layer: Layer, inputs: Sequence[Float64], masks: Sequence[Bool | None])
     return joined / len(inputs) if form == "average" else joined
 
 
-def _of_one_rank(inputs: Sequence[Float64]) -> list[Float64]:
-    """Return arrays with as many axes, those that lack some with axes of one entry after the batch."""
+def of_one_rank(inputs: Sequence[Float64]) -> list[Float64]:
+    """Return arrays with as many axes, those that lack some with axes of one entry after the batch.
+
+    Args:
+        inputs: the arrays.
+    """
     rank = max(x.ndim for x in inputs)
     return [x.reshape(len(x), *[1] * (rank - x.ndim), *x.shape[1:]) for x in inputs]
 
@@ -95,7 +99,7 @@ def _dot(layer: Layer, one: Float64, other: Float64) -> Float64:
     first, second = (axes, axes) if isinstance(axes, int) else axes
     one, other = np.moveaxis(one, first, -1), np.moveaxis(other, second, -1)
     if layer.options["normalize"]:
-        one, other = (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), _SHORTEST) for x in (one, other))
+        one, other = (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), SHORTEST) for x in (one, other))
     left, right = (x.reshape(len(x), -1, x.shape[-1]) for x in (one, other))
     shape = (*one.shape[:-1], *other.shape[1:-1])
     return (left @ right.transpose(0, 2, 1)).reshape(shape if len(shape) > 1 else (*shape, 1))

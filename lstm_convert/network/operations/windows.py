@@ -17,22 +17,32 @@ def conv(layer: Layer, x: Float64) -> Float64:
         layer: its kernel is (filters, inputs / groups, *window).
         x: (batch, *axes, inputs), or with the inputs before the axes.
     """
+    return channels_back(layer, function(layer.options["activation"])(channels_last(layer, convolved(layer, x))))
+
+
+def convolved(layer: Layer, x: Float64) -> Float64:
+    """Return the same before the activation.
+
+    Args:
+        layer: its kernel is (filters, inputs / groups, *window).
+        x: (batch, *axes, inputs), or with the inputs before the axes.
+    """
     options, kernel = layer.options, array_of(layer, "kernel")
     size = kernel.shape[2:]
-    x = _padded(channels_last(layer, x), size, options["strides"], options["dilation"], options["padding"], 0.0)
+    x = padded(channels_last(layer, x), size, options["strides"], options["dilation"], options["padding"], 0.0)
     groups = options["groups"]
     if x.shape[-1] != kernel.shape[1] * groups or kernel.shape[0] % groups:
         raise ValueError(f"expected {kernel.shape[1] * groups} channels, found {x.shape[-1]}")
     kernels = np.moveaxis(kernel, (0, 1), (-1, -2))
     y: Float64 = np.zeros(0)
-    for place, part in _places(x, size, options["strides"], options["dilation"]):
+    for place, part in under_window(x, size, options["strides"], options["dilation"]):
         in_groups = (np.split(numbers, groups, -1) for numbers in (part, kernels[place]))
         of_groups = [inputs @ weights for inputs, weights in zip(*in_groups, strict=True)]
         product = np.concatenate(of_groups, axis=-1)
         y = y + product if y.size else product
     if "bias" in layer.arrays:
         y = y + array_of(layer, "bias")
-    return channels_back(layer, function(options["activation"])(y))
+    return channels_back(layer, y)
 
 
 def pool(layer: Layer, x: Float64) -> Float64:
@@ -45,11 +55,11 @@ def pool(layer: Layer, x: Float64) -> Float64:
     options, x = layer.options, channels_last(layer, x)
     window = options["size"], options["strides"], (1,) * options["rank"]
     if options["form"] == "max":
-        padded = _padded(x, *window, options["padding"], -np.inf)
-        y = reduce(np.maximum, (part for _, part in _places(padded, *window)))
+        around = padded(x, *window, options["padding"], -np.inf)
+        y = reduce(np.maximum, (part for _, part in under_window(around, *window)))
     else:
         total, count = (
-            sum(part for _, part in _places(_padded(numbers, *window, options["padding"], 0.0), *window))
+            sum(part for _, part in under_window(padded(numbers, *window, options["padding"], 0.0), *window))
             for numbers in (x, np.ones((1, *x.shape[1:-1], 1)))
         )
         y = np.asarray(total / count)
@@ -78,10 +88,18 @@ def global_pool(layer: Layer, x: Float64, mask: Bool | None) -> Float64:
     return channels_back(layer, y) if keep else y
 
 
-def _padded(
+def padded(
     x: Float64, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str, filler: float
 ) -> Float64:
     """Return an array, channels last, with what its padding puts around it.
+
+    Args:
+        x: (batch, *axes, channels).
+        size: of the window.
+        strides: from one position to the next.
+        dilation: from one place of the window to the next.
+        padding: valid, same or causal.
+        filler: the number that is put there.
 
     *Source:* tensorflow 2.21, core/framework/kernel_shape_util.h; keras 3.15.1, keras/src/layers/convolutional/
     """
@@ -96,7 +114,7 @@ def _padded(
     return np.pad(x, [(0, 0), *amounts, (0, 0)], constant_values=filler)
 
 
-def _places(
+def under_window(
     x: Float64, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], Float64]]:
     """Yield each place of the window with the numbers that come to lie there, one for each position of the window.

@@ -1,0 +1,1 @@
+"""A collection: many files converted at once, by one process, many, or many machines, and what became of each."""
