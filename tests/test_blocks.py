@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -83,6 +83,7 @@ def test_what_is_kept_is_there_and_leaves_no_file(large: int, tmp_path: Path, mo
     assert kept((0, 5), array.dtype, []).shape == (0, 5)
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_what_was_let_go_of_is_read_again(data: st.DataObject) -> None:
     array = np.arange(30_000, dtype="<f4").reshape(100, 300)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -48,14 +48,18 @@ def opened(path: Path) -> Iterator[Contents]:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
     with path.open("rb") as stream:
-        longest = _refuse_endless(stream)
+        if not stream.peek(1):
+            raise InvalidFile("this HDF5 file is empty", next_step="Copy or download it again.")
+        mapped = FileMap.of(stream)
+    try:
+        content = memoryview(mapped)
+        longest = _refuse_endless(content)
         with _opened(path) as file:
-            mapped = FileMap.of(stream)
-            try:
-                yield _contents(file, memoryview(mapped), longest)
-            finally:
-                with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-                    mapped.close()
+            yield _contents(file, content, longest)
+    finally:
+        del content
+        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+            mapped.close()
 
 
 @contextmanager
@@ -68,9 +72,8 @@ def opened_within(content: memoryview) -> Iterator[Contents]:
     Raises:
         InvalidFile: as `opened` raises.
     """
-    stream = _Stream(content)
-    longest = _refuse_endless(cast("BinaryIO", stream))
-    with _opened(stream) as file:
+    longest = _refuse_endless(content)
+    with _opened(_Stream(content)) as file:
         yield _contents(file, content, longest)
 
 
@@ -93,10 +96,10 @@ class _Stream(io.RawIOBase):
         return len(found)
 
 
-def _refuse_endless(stream: BinaryIO) -> int:
+def _refuse_endless(content: memoryview) -> int:
     """Return how long the longest text in a file is, and raise where the HDF5 library would lock up."""
-    hdf5_trees.refuse_endless(stream)
-    return hdf5_heaps.longest_text(stream)
+    hdf5_trees.refuse_endless(content)
+    return hdf5_heaps.longest_text(content)
 
 
 def _opened(source: Path | _Stream) -> h5py.File:

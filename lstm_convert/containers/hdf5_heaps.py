@@ -11,10 +11,8 @@ The library steps from object to object. Where a step has no length, it never en
 *Source:* HDF5 1.14.6, src/H5HGcache.c, H5HG__cache_heap_deserialize; HDF5 File Format Specification 3.0, III.E
 """
 
-import io
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from lstm_convert.containers.hdf5_search import NEXT_STEP, places, read_at
 from lstm_convert.errors import InvalidFile
@@ -31,18 +29,18 @@ _ALIGNMENT = 8
 _WRAPS = 1 << 63  # a step of this length leads back
 
 
-def longest_text(file: BinaryIO) -> int:
+def longest_text(content: memoryview) -> int:
     """Return how long the longest text in any heap is, and raise where a heap has an object that leads to no next one.
 
     Args:
-        file: the whole file; it is read in blocks.
+        content: the whole file.
 
     Raises:
         InvalidFile: there is such an object, or there are too many to tell.
     """
-    count, longest, size = 0, 0, file.seek(0, io.SEEK_END)
-    for place in places(file, START):
-        for step in _steps(file, place, size):
+    count, longest, size = 0, 0, len(content)
+    for place in places(content, START):
+        for step in _steps(content, place, size):
             count, longest = count + 1, max(longest, step)
             if step <= 0 or count > MOST_TEXTS:
                 what = "has no end" if step <= 0 else f"is one of many, with more than {MOST_TEXTS} texts in them"
@@ -52,14 +50,14 @@ def longest_text(file: BinaryIO) -> int:
     return min(longest, size)
 
 
-def _steps(file: BinaryIO, place: int, size: int) -> Iterator[int]:
+def _steps(content: memoryview, place: int, size: int) -> Iterator[int]:
     """Yield how far it is from object to object of the heap at a place, as the library counts it."""
     start = place + HEAD
-    head = read_at(file, start, LENGTH.size)
+    head = read_at(content, start, LENGTH.size)
     end = min(place + LENGTH.unpack(head)[0], size) if len(head) == LENGTH.size else 0
     place = start + LENGTH.size
     while place + OBJECT.size <= end:
-        number, length = OBJECT.unpack(read_at(file, place, OBJECT.size))
+        number, length = OBJECT.unpack(read_at(content, place, OBJECT.size))
         step = OBJECT.size + -(-length // _ALIGNMENT) * _ALIGNMENT if number else length
         yield step if step < _WRAPS else 0
         place += step

@@ -1,32 +1,34 @@
 """Looking for what an HDF5 file is made of by how it begins, block by block, without the HDF5 library."""
 
 from collections.abc import Iterator
-from typing import BinaryIO
+
+import numpy as np
+
+from lstm_convert.blocks import let_go
 
 NEXT_STEP = "Copy or download it again."
 
-_BLOCK = 1 << 20
+_BLOCK, _WORD = 1 << 20, 4
 
 
-def places(file: BinaryIO, start: bytes) -> Iterator[int]:
+def places(content: memoryview, start: bytes) -> Iterator[int]:
     """Yield where something begins, or what looks like it.
 
     Args:
-        file: the whole file.
-        start: its first bytes.
+        content: the whole file.
+        start: its first bytes, four at least.
     """
-    begin, kept = 0, b""
-    while block := read_at(file, begin + len(kept), _BLOCK):
-        block = kept + block
-        found = block.find(start)
-        while found >= 0:
-            yield begin + found
-            found = block.find(start, found + 1)
-        kept = block[-len(start) + 1 :]
-        begin += len(block) - len(kept)
+    word = np.frombuffer(start, "<u4", 1)[0]
+    for begin in range(0, len(content), _BLOCK):
+        block = np.frombuffer(content[begin : begin + _BLOCK + _WORD - 1], np.uint8)
+        found = []
+        for shift in range(min(_WORD, max(len(block) - _WORD + 1, 0))):
+            words = block[shift : shift + (len(block) - shift) // _WORD * _WORD].view("<u4")
+            found += (begin + shift + np.flatnonzero(words == word) * _WORD).tolist()
+        let_go(block)
+        yield from (place for place in sorted(found) if content[place : place + len(start)] == start)
 
 
-def read_at(file: BinaryIO, place: int, size: int) -> bytes:
+def read_at(content: memoryview, place: int, size: int) -> memoryview:
     """Return so many bytes from a place on, or fewer where the file ends."""
-    file.seek(place)
-    return file.read(size)
+    return content[place : place + size]

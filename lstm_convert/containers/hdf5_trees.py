@@ -13,7 +13,6 @@ The library goes from node to node to the right, however often it has been there
 """
 
 import struct
-from typing import BinaryIO
 
 from lstm_convert.containers.hdf5_search import NEXT_STEP, places, read_at
 from lstm_convert.errors import InvalidFile
@@ -25,18 +24,18 @@ MOST_NODES = 200_000
 """How many nodes all trees of a file may have."""
 
 
-def refuse_endless(file: BinaryIO) -> None:
+def refuse_endless(content: memoryview) -> None:
     """Raise where going to the right from a node of a tree leads back to it.
 
     Args:
-        file: the whole file; it is read in blocks.
+        content: the whole file.
 
     Raises:
         InvalidFile: there is such a node, or there are too many to tell.
     """
     right_of: dict[int, int] = {}
-    for place in places(file, START):
-        node = read_at(file, place, NODE.size)
+    for place in places(content, START):
+        node = read_at(content, place, NODE.size)
         if len(node) == NODE.size:
             right_of[place] = NODE.unpack(node)[-1]
         if len(right_of) > MOST_NODES:
