@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert import json_text, placing
-from lstm_convert.blocks import LARGE, not_finite
+from lstm_convert.blocks import not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, FORMATS, Format, candidates, for_writing
@@ -72,12 +72,11 @@ def load(
     path = Path(path)
     with naming(path):
         options = ReadOptions(_architecture(config), recurrent_activation, graph=graph)
-        with _sha256(path) as digest:
-            model, entry = _read(path, options)
-            _check(model)
+        model, entry = _read(path, options)
+        _check(model)
         file = replace(
             model.provenance, format=model.provenance.format or entry.name,
-            file=model.provenance.file or path.name, sha256=model.provenance.sha256 or digest(),
+            file=model.provenance.file or path.name, sha256=model.provenance.sha256 or _sha256(path),
         )  # fmt: skip
         return replace(model, provenance=file)
 
@@ -334,18 +333,6 @@ def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
     )
 
 
-@contextmanager
-def _sha256(path: Path) -> Iterator[Callable[[], str]]:
-    """Yield what returns a file's sha256; that of a large file is made in a thread while the file is read."""
-
-    def digest() -> str:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    if not path.is_file() or path.stat().st_size < LARGE:
-        yield digest
-        return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (small files need no thread)
-
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(digest).result
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
