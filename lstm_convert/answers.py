@@ -10,6 +10,8 @@ from lstm_convert.canonical import LSTM, GRUCell, LeftOut, Model, Recurrent
 from lstm_convert.conversion import Conversion
 from lstm_convert.network import words as network_words
 from lstm_convert.packing import whereabouts
+from lstm_convert.proof import Proof
+from lstm_convert.sampling import UNITS
 from lstm_convert.table import LAYOUTS
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def _arrays(layer: Recurrent) -> Iterator[str]:
     """Yield where each canonical array of a layer came from, and which gate lies where in it."""
     for position, (direction, cell) in enumerate(layer.cells.items()):
         one_gate = {
-            name: array.shape[1:] for name, array in cell.arrays().items() if name not in ("projection", "peephole")
+            name: array.shape[1:] for name, array in cell.held().items() if name not in ("projection", "peephole")
         }
         shapes = {name: "x".join(map(str, shape)) for name, shape in one_gate.items()}
         keys = layer.origin.keys[position] if layer.origin and layer.origin.keys else {}
@@ -62,7 +64,18 @@ def of_conversion(source: Path, done: Conversion) -> Iterator[str]:
     yield from _notes(done.source)
     difference, tolerance = done.proof.max_abs_difference, done.proof.tolerance
     found = f"{difference:.1e}, rounding explains up to {tolerance:.1e}" if difference else "none, to the last bit"
-    yield f"proof: read back and run in float64 over {done.proof.steps} steps; difference: {found}"
+    yield f"proof: read back and run in float64 over {_ran(done.proof)}; difference: {found}"
+
+
+def _ran(proof: Proof) -> str:
+    """Return how many steps were run, and what was compared where a model is too large to be run whole."""
+    ran = f"{proof.steps} steps"
+    if proof.sampled:
+        ran += f", {UNITS} units of {_count(proof.sampled, 'large layer')}"
+    if proof.compared:
+        others = "" if proof.same == proof.compared else ", the others rounded"
+        ran += f"; {proof.compared:,} numbers compared, {proof.same:,} the same bit for bit{others}"
+    return ran
 
 
 def of_diagnosis(found: "Diagnosis") -> Iterator[str]:

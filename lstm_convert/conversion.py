@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert import json_text
+from lstm_convert.blocks import not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
@@ -206,18 +207,18 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 def _check(model: Model) -> None:
     """Refuse a model with nothing to port, or with numbers that are none."""
-    if strange := [f"{place}: {array.dtype}" for place, array in model.arrays() if not _is_real(array.dtype)]:
+    types = [(place, array.dtype) for place, arrays in model.arrays() for array in arrays[:1]]
+    if strange := [f"{place}: {dtype}" for place, dtype in types if not _is_real(dtype)]:
         raise InvalidFile("has weights that are no real numbers", strange, "Copy or download the file again.")
     if not model.layers and model.not_understood:
         raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
     if not model.layers and model.network is None:
         raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
-    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
-        broken = [
-            f"{place}: {count} of {array.size} numbers are NaN or infinite"
-            for place, array in model.arrays()
-            if (count := array.size - np.count_nonzero(np.isfinite(array)))
-        ]
+    broken = [
+        f"{place}: {count} of {sum(array.size for array in arrays)} numbers are NaN or infinite"
+        for place, arrays in model.arrays()
+        if (count := sum(not_finite(array) for array in arrays))
+    ]
     if broken:
         raise InvalidFile(
             "has weights that are not numbers", broken, "The training diverged; take an earlier checkpoint."

@@ -169,7 +169,7 @@ class Layout:
             different = f"{roles['candidate']} and {roles['output']}"
             reasons.append(f"{self.name} has one activation for candidate and output, not {different}")
         held = {*self.settings, *self.slots}
-        has = cell.arrays() | cell.settings()
+        has: dict[str, Any] = {**cell.held(), **cell.settings()}
         used = (name for name in _EXTRAS if has.get(name) is not None and has[name] is not False)
         reasons += [f"{_EXTRAS[name].format(cell=cell)}: {self.name} has none" for name in used if name not in held]
         if self.fixed.get("reset_after", has.get("reset_after")) != has.get("reset_after"):

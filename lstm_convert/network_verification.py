@@ -70,7 +70,7 @@ def _tolerance(dtype: str, scale: float) -> float:
 
 def _runs(side: Side, network: Network, engine: NetworkEngine | None, inputs: Sequence[Array]) -> dict[str, Ran]:
     """Return what a network computes, by who did: the reference first, then its framework where it ran."""
-    dtype = next((array.dtype.name for _, array in side.model.arrays()), "float32")
+    dtype = next((gates[0].dtype.name for _, gates in side.model.arrays()), "float32")
     found = {REFERENCE: Ran(tuple(run_network(network, inputs)), (), (), dtype)}
     if engine is not None:
         try:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.blocks import Rows, blocks_of, changed, copied, kept
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, GRUCell, RecurrentCell
+from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, Gates, GRUCell, RecurrentCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
 from lstm_convert.layout import Layout, Slot, canonical_letter
 
@@ -54,7 +56,7 @@ def unpack(row: Layout, bundle: Bundle) -> RecurrentCell:
         bundle: one cell's arrays and options.
 
     Returns:
-        The cell; its arrays are views of the bundle's where the stored order allows.
+        The cell; its arrays are views of the bundle's.
 
     Raises:
         LayoutMismatch: an array is missing, has another shape than the others imply, or is not in the layout.
@@ -63,7 +65,7 @@ def unpack(row: Layout, bundle: Bundle) -> RecurrentCell:
     _check(row, bundle, sizes)
     arrays = {name: _take(row, slot, bundle.arrays, sizes) for name, slot in _present(row, bundle.arrays)}
     if "b" in arrays and "side" in row.bias.factors:
-        arrays["b"], arrays["b_rec"] = arrays["b"]
+        arrays["b"], arrays["b_rec"] = zip(*arrays["b"], strict=True)
     settings = {name: bundle.options[name] for name in row.settings if name in bundle.options}
     return row.cell.of(arrays, **_activations(row, bundle), **row.fixed, **settings)
 
@@ -85,23 +87,31 @@ def pack(row: Layout, cell: RecurrentCell) -> Bundle:
     """
     if reasons := row.refusals(cell):
         raise Unsupported(f"this cell cannot be written as {row.name}", reasons)
-    return pack_arrays(row, cell)
+    return Bundle(row.name, {name: np.asarray(array) for name, array in pack_arrays(row, cell).items()})
 
 
-def pack_arrays(row: Layout, cell: RecurrentCell) -> Bundle:
-    """Return a cell's arrays as a layout has them, whatever its activations are; `pack` is this with its check."""
+def pack_arrays(row: Layout, cell: RecurrentCell) -> dict[str, Array | Rows]:
+    """Return a cell's arrays as a layout has them, whatever its activations are.
+
+    Args:
+        row: the layout to write.
+        cell: the canonical cell.
+
+    Returns:
+        The arrays by the framework's names; one that joins gates is put together when its rows are asked for.
+    """
     sizes = {**_fixed_sizes(row), "unit": cell.units, "input": cell.inputs}
     sizes |= {"state": cell.outputs, "projection": cell.outputs}
-    contents = cell.arrays() | _biases(row, cell)
+    contents: dict[str, Gates | Array] = {**cell.held(), **_biases(row, cell)}
     if "b" in contents and "side" in row.bias.factors:
-        contents["b"] = np.stack([contents["b"], contents["b_rec"]])
-    arrays: dict[str, Array] = {}
+        contents["b"] = np.stack([contents["b"], contents["b_rec"]], axis=1)
+    arrays: dict[str, Array | Rows] = {}
     for name, slot in row.slots.items():
         if name in contents:
             arrays |= _put(row, slot, contents[name], sizes)
     has_bias = row.bias.name.format(gate=row.gates[0]) in arrays
     names = row.names(bias=has_bias, projection="projection" in contents, peephole="peephole" in contents)
-    return Bundle(row.name, {name: arrays[name] for name in names})
+    return {name: arrays[name] for name in names}
 
 
 def options(row: Layout, cell: RecurrentCell) -> dict[str, Any]:
@@ -175,47 +185,90 @@ def _check(row: Layout, bundle: Bundle, sizes: Sizes) -> None:
         )
 
 
-def _canonical_axes(slot: Slot) -> list[str]:
-    order = ["side", "gate", "peephole", "projection", "unit", "input", "state"]
-    return sorted(slot.factors, key=order.index)
+def _axes_of_gate(slot: Slot) -> list[str]:
+    """Return the axes of one gate, or of what is no gate's, in the order in which canonical cells have them."""
+    order = ["side", "peephole", "projection", "unit", "input", "state"]
+    return sorted((axis for axis in slot.factors if axis != "gate"), key=order.index)
 
 
-def _take(row: Layout, slot: Slot, arrays: Mapping[str, Array], sizes: Sizes) -> Array:
-    """Return what a slot holds, gates first and in canonical order."""
-    axes = _canonical_axes(slot)
-    to_canonical = [slot.factors.index(axis) for axis in axes]
-    apart = [
-        arrays[stored].reshape([sizes[axis] for axis in slot.factors]).transpose(to_canonical)
-        for stored in _stored_names(row, slot)
-    ]
+def _take(row: Layout, slot: Slot, arrays: Mapping[str, Array], sizes: Sizes) -> Any:
+    """Return what a slot holds: an array for each gate, in canonical order, or the one that is no gate's."""
+    apart = [arrays[stored].reshape([sizes[axis] for axis in slot.factors]) for stored in _stored_names(row, slot)]
+    if "gate" in slot.factors:
+        apart = list(np.moveaxis(apart[0], slot.factors.index("gate"), 0))
+    stored_axes = [axis for axis in slot.factors if axis != "gate"]
+    turned = [array.transpose([stored_axes.index(axis) for axis in _axes_of_gate(slot)]) for array in apart]
     if slot in (row.projection, row.peephole):
-        return apart[0]
-    together = apart[0] if "gate" in slot.factors else np.stack(apart)
+        return turned[0]
     if slot.byte_transposed:
-        together = np.ascontiguousarray(together.swapaxes(1, 2)).reshape(together.shape)
-    return _gates_reordered(together, axes, row.permutation)
+        turned = [_in_order(array.T).reshape(array.shape) for array in turned]
+    return [turned[place] for place in row.permutation]
 
 
-def _put(row: Layout, slot: Slot, array: Array, sizes: Sizes) -> dict[str, Array]:
+def _put(row: Layout, slot: Slot, held: Gates | Array, sizes: Sizes) -> dict[str, Array | Rows]:
     """Return a slot's arrays under their stored names; the inverse of `_take`."""
-    axes = _canonical_axes(slot)
-    to_stored = [axes.index(axis) for axis in slot.factors]
+    stored_axes = [axis for axis in slot.factors if axis != "gate"]
+    to_stored = [_axes_of_gate(slot).index(axis) for axis in stored_axes]
     if slot in (row.projection, row.peephole):
-        return {slot.name: array.transpose(to_stored)}
-    in_order = _gates_reordered(array, axes, np.argsort(row.permutation).tolist())
+        return {slot.name: np.asarray(held).transpose(to_stored)}
+    gates = list(held)
+    in_order = [gates[row.permutation.index(place)] for place in range(len(gates))]
     if slot.byte_transposed:
-        gates, units, inputs = in_order.shape
-        in_order = np.ascontiguousarray(in_order).reshape(gates, inputs, units).swapaxes(1, 2)
+        in_order = [_in_order(gate).reshape(gate.shape[::-1]).T for gate in in_order]
+    turned = [gate.transpose(to_stored) for gate in in_order]
     if "gate" not in slot.factors:
-        return {
-            stored: gate.transpose(to_stored) for stored, gate in zip(_stored_names(row, slot), in_order, strict=True)
-        }
-    return {slot.name: in_order.transpose(to_stored).reshape(slot.shape(sizes))}
+        return dict(zip(_stored_names(row, slot), turned, strict=True))
+    return {slot.name: _joined(slot, turned, slot.shape(sizes))}
 
 
-def _gates_reordered(array: Array, axes: list[str], order: list[int]) -> Array:
-    """Return an array with its gates in another order; a view where the order is the same."""
-    return array if order == sorted(order) else np.take(array, order, axis=axes.index("gate") if "gate" in axes else 0)
+def _in_order(array: Array) -> Array:
+    """Return an array whose numbers lie in the order of its axes."""
+    return kept(array.shape, array.dtype, blocks_of(array))
+
+
+def _joined(slot: Slot, gates: list[Array], shape: tuple[int, ...]) -> Array | Rows:
+    """Return the array that a slot's gates make.
+
+    Args:
+        slot: where the gates lie.
+        gates: in stored order; each has the slot's axes but that of the gates.
+        shape: of the array.
+    """
+    place = slot.factors.index("gate")
+    if place and "gate" in slot.groups[0]:
+        return np.stack(gates, axis=place).reshape(shape)
+    if place == 0:
+        blocks = [gate.reshape(shape[0] // len(gates), *shape[1:]) for gate in gates]
+        return Rows(shape, gates[0].dtype, partial(_rows_below, blocks))
+    return Rows(shape, gates[0].dtype, partial(_rows_across, gates, place, shape))
+
+
+def _rows_below(blocks: list[Array], start: int, stop: int) -> Array:
+    """Return some rows of blocks that lie one below the other."""
+    rows = np.empty((stop - start, *blocks[0].shape[1:]), blocks[0].dtype)
+    for number, block in enumerate(blocks):
+        top = number * len(block)
+        first, last = max(start, top), min(stop, top + len(block))
+        if first < last:
+            copied(block[first - top : last - top], rows[first - start : last - start])
+    return rows
+
+
+def _rows_across(gates: list[Array], place: int, shape: tuple[int, ...], start: int, stop: int) -> Array:
+    """Return some rows of gates that lie side by side within each row.
+
+    Args:
+        gates: in stored order.
+        place: which axis of the array, its joined axes taken apart, counts the gates.
+        shape: of the array.
+        start: the first of the rows.
+        stop: the row after the last.
+    """
+    parts = [gate[start:stop] for gate in gates]
+    rows = np.empty((*parts[0].shape[:place], len(gates), *parts[0].shape[place:]), gates[0].dtype)
+    for number, part in enumerate(parts):
+        copied(part, rows[(slice(None),) * place + (number,)])
+    return rows.reshape(stop - start, *shape[1:])
 
 
 def rescaled(row: Layout, cell: RecurrentCell) -> RecurrentCell | None:
@@ -236,17 +289,22 @@ def rescaled(row: Layout, cell: RecurrentCell) -> RecurrentCell | None:
     if ours.name != "hard_sigmoid" or ours == theirs or ours.parameters["offset"] != theirs.parameters["offset"]:
         return None
     factor = ours.parameters["slope"] / theirs.parameters["slope"]
-    contents: dict[str, Array] = {name: array.astype(np.float64) for name, array in cell.arrays().items()}
+    contents = cell.held()
     if "b_rec" in contents and not row.has_two_biases:
-        contents["b"] = contents.pop("b_rec") + contents.get("b", 0.0)
-    factors = np.array([1.0 if gate == "g" else factor for gate in cell.letters])
-    for name, array in contents.items():
-        if name == "peephole":
-            contents[name] = array * factor
-        elif name != "projection":
-            contents[name] = array * factors.reshape(-1, *[1] * (array.ndim - 1))
-    rounded = {name: array.astype(cell.W.dtype) for name, array in contents.items()}
-    return replace(cell, b=None, b_rec=None, gate=theirs).with_arrays(rounded)
+        contents["b"] = Gates(np.asarray(contents.pop("b_rec"), np.float64) + contents.get("b", 0.0), cell.letters)
+    factors = [1.0 if gate == "g" else factor for gate in cell.letters]
+    scaled: dict[str, Any] = {
+        name: [_scaled(gate, each, cell.W.dtype) for gate, each in zip(array, factors, strict=True)]
+        for name, array in contents.items()
+        if isinstance(array, Gates)
+    }
+    if "peephole" in contents:
+        scaled["peephole"] = _scaled(np.asarray(contents["peephole"]), factor, cell.W.dtype)
+    return replace(cell, b=None, b_rec=None, gate=theirs).with_arrays(scaled)
+
+
+def _scaled(array: Array, factor: float, dtype: np.dtype[Any]) -> Array:
+    return changed(array, dtype, lambda numbers: (numbers.astype(np.float64) * factor).astype(dtype))
 
 
 def _biases(row: Layout, cell: RecurrentCell) -> dict[str, Array]:

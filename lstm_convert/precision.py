@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.canonical import Layer, Model, RecurrentCell
+from lstm_convert.blocks import blocks_of, changed
+from lstm_convert.canonical import Gates, Layer, Model, RecurrentCell
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
 NAMES = ("float16", "bfloat16", "float32", "float64")
@@ -46,9 +47,9 @@ def cast(model: Model, name: str) -> Model:
     """
     dtype = dtype_named(name)
     too_large = [
-        f"{place}: the largest number is {np.abs(array).max():.3g}"
-        for place, array in model.arrays()
-        if array.size and not np.isfinite(_rounded(array, dtype)).all()
+        f"{place}: the largest number is {max(np.abs(array).max() for array in arrays):.3g}"
+        for place, arrays in model.arrays()
+        if any(_is_beyond(array, dtype) for array in arrays)
     ]
     if too_large:
         raise InvalidFile(f"has weights too large for {name}", too_large, "Choose a type with a larger range.")
@@ -67,9 +68,20 @@ def _cast_layer(layer: Layer, dtype: np.dtype[Any]) -> Layer:
 
 
 def _cast_cell(cell: RecurrentCell, dtype: np.dtype[Any]) -> RecurrentCell:
-    return cell.with_arrays({name: _rounded(array, dtype) for name, array in cell.arrays().items()})
+    return cell.with_arrays(
+        {
+            name: [_rounded(gate, dtype) for gate in array] if isinstance(array, Gates) else _rounded(array, dtype)
+            for name, array in cell.held().items()
+        }
+    )
+
+
+def _is_beyond(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Return whether a number is too large for a type."""
+    with np.errstate(over="ignore"):
+        return not all(np.isfinite(block.astype(dtype)).all() for block in blocks_of(array))
 
 
 def _rounded(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
-        return array.astype(dtype)
+        return changed(array, dtype, lambda numbers: numbers.astype(dtype))

@@ -22,28 +22,33 @@ MODULES = {
 # What the modules of each part may import of the others; a folder is one part, and so is the package itself.
 MAY_IMPORT = {
     "errors": [],
+    "blocks": ["errors"],
     "bundle": [],
     "canonical": ["canonical", "errors"],
     "activations": ["canonical", "errors"],
     "layout": ["canonical", "errors"],
-    "packing": ["bundle", "canonical", "errors", "layout"],
+    "packing": ["blocks", "bundle", "canonical", "errors", "layout"],
     "table": ["activations", "canonical", "layout"],
     "reference": ["activations", "canonical", "errors"],
-    "network": ["activations", "canonical", "errors", "network", "precision", "proof", "reference", "sequences"],
-    "precision": ["canonical", "errors"],
-    "proof": ["canonical", "errors", "precision", "reference"],
+    "network": [
+        "activations", "blocks", "canonical", "errors", "network", "precision", "proof", "reference", "sampling",
+        "sequences",
+    ],
+    "precision": ["blocks", "canonical", "errors"],
+    "sampling": ["blocks", "canonical", "errors", "precision"],
+    "proof": ["canonical", "errors", "precision", "reference", "sampling"],
     "formats": ["errors"],
     "json_text": ["errors"],
     "yaml_text": ["errors"],
-    "containers": ["containers", "errors", "json_text"],
-    "export": ["activations", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
+    "containers": ["blocks", "containers", "errors", "json_text"],
+    "export": ["activations", "blocks", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
-        "activations", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
+        "activations", "blocks", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
         "json_text", "network", "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
+        "blocks", "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
         "writing", "yaml_text",
     ],
     "placing": ["errors"],
@@ -79,7 +84,7 @@ MAY_IMPORT = {
         "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
-    "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "table"],
+    "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "proof", "sampling", "table"],
     "terminal": ["verification"],
     "options": [],
     "__main__": ["cli"],
@@ -90,8 +95,8 @@ MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_batch", "cli_reading", "terminal", "__main__")
 CORE = [
-    "activations", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
-    "proof", "reference", "sources", "writing",
+    "activations", "blocks", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
+    "proof", "reference", "sampling", "sources", "writing",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

@@ -1,6 +1,7 @@
 """What a row of the table packs and unpacks comes back bit for bit, for cells and arrays of any size and type."""
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from helpers import HARD_2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstm_convert import blocks
 from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import TANH, Activation, Cell, GRUCell, RecurrentCell, SimpleRNNCell
 from lstm_convert.layout import Layout
-from lstm_convert.packing import options, pack, unpack
+from lstm_convert.packing import options, pack, pack_arrays, unpack
 from lstm_convert.table import (
     KERAS_1,
     KERAS_1_GPU,
@@ -114,3 +116,7 @@ def test_a_bundle_comes_back_bit_for_bit_and_in_order(row: Layout, data: st.Data
     assert bits(back.arrays) == before == bits(bundle.arrays)
     assert options(row, cell) == bundle.options
     assert all(array.flags.writeable for array in bundle.arrays.values())
+    with patch.object(blocks, "BYTES", data.draw(st.integers(1, 500))):
+        joined = {name: [*blocks.blocks_of(array)] for name, array in pack_arrays(row, cell).items()}
+    assert bits({name: np.concatenate(rows) for name, rows in joined.items()}) == before
+    assert all(block.flags.c_contiguous for rows in joined.values() for block in rows)

@@ -410,7 +410,7 @@ def test_the_weights_are_its_whole_state_dict_in_its_order(name: str, tmp_path: 
     found, wanted = model.state_dict(), network_state(net)
     assert list(found) == list(wanted)
     for key, array in wanted.items():
-        assert_same_array(found[key].numpy(), array)
+        assert_same_array(found[key].numpy(), np.asarray(array))
 
 
 def assert_same_array(found: Array, wanted: Array) -> None:
@@ -602,7 +602,7 @@ def test_a_state_dict_is_that_of_the_written_module() -> None:
         wanted = network_state(net)
         assert list(contents.arrays) == list(wanted)
         for key, array in wanted.items():
-            assert_same_array(np.asarray(contents.arrays[key].read()), array)
+            assert_same_array(np.asarray(contents.arrays[key].read()), np.asarray(array))
 
 
 @pytest.mark.parametrize("ending", [".py", ".pt"])

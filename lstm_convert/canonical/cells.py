@@ -28,99 +28,20 @@ One step of a simple RNN:
     h = candidate(W.g x + b.g + U.g h + b_rec.g)
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lstm_convert.canonical.gates import GATES, Array, Gates
 from lstm_convert.errors import LayoutMismatch
-
-Array = NDArray[Any]
-
-GATES = "ifgo"
-_WORDS = {"g": "g (the candidate, elsewhere called c, h or n)"}
 
 # The arrays that some cell has: those of gates, and those of some LSTMs alone.
 _PER_GATE = ("W", "U", "b", "b_rec")
 _ARRAYS = (*_PER_GATE, "projection", "peephole")
 # The arrays whose shapes say what the sizes are; all others have to follow.
 _SIZED_BY = {"W": ("gates", "units", "inputs"), "projection": ("outputs", "units")}
-
-
-@dataclass(frozen=True, eq=False)
-class Gates:
-    """Arrays of one shape, one for each gate; `gates.f` and `gates["f"]` are the forget gate's.
-
-    `numpy.asarray(gates)` gives all of them, (gates, …) in the order of `letters`.
-
-    Args:
-        array: the arrays together.
-        letters: the gates' letters in their order: those of the kind of cell.
-    """
-
-    array: Array
-    letters: str = GATES
-
-    def __post_init__(self) -> None:
-        frozen = self.array.view()
-        frozen.setflags(write=False)
-        object.__setattr__(self, "array", frozen)
-
-    def __getitem__(self, gate: str) -> Array:
-        if len(gate) != 1 or gate not in self.letters:
-            *most, last = [_WORDS.get(letter, letter) for letter in self.letters]
-            gates = f"{', '.join(most)} and {last}" if most else last
-            raise KeyError(f"{gate!r} is no gate; the gates are {gates}")
-        gate_array: Array = self.array[self.letters.index(gate)]
-        return gate_array
-
-    def __iter__(self) -> Iterator[Array]:
-        return iter(self.array)
-
-    @property
-    def i(self) -> Array:
-        """The input gate's array."""
-        return self["i"]
-
-    @property
-    def f(self) -> Array:
-        """The forget gate's array."""
-        return self["f"]
-
-    @property
-    def g(self) -> Array:
-        """The candidate's array; Keras calls this gate c, or h in a GRU."""
-        return self["g"]
-
-    @property
-    def o(self) -> Array:
-        """The output gate's array."""
-        return self["o"]
-
-    @property
-    def z(self) -> Array:
-        """The update gate's array."""
-        return self["z"]
-
-    @property
-    def r(self) -> Array:
-        """The reset gate's array."""
-        return self["r"]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of all together, (gates, …)."""
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The numbers' type, as the source stored them."""
-        return self.array.dtype
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001 (numpy's own signature)
-        return np.array(self.array, dtype=dtype, copy=bool(copy)) if copy else np.asarray(self.array, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -166,11 +87,11 @@ class RecurrentCell:
     b_rec: Gates | None = None
 
     def __post_init__(self) -> None:
-        arrays = self.arrays()
+        arrays = self.held()
         self._raise_if(
             f"{name}: expected ({', '.join(axes).replace('gates', str(len(self.letters)))}), found {array.shape}"
             for name, array in arrays.items()
-            if (axes := _SIZED_BY.get(name)) and array.ndim != len(axes)
+            if (axes := _SIZED_BY.get(name)) and len(array.shape) != len(axes)
         )
         expected = self._shapes()
         self._raise_if(
@@ -180,8 +101,8 @@ class RecurrentCell:
         )
         self._raise_if(
             f"{name}: expected the gates {self.letters}, found {gates.letters}"
-            for name in arrays
-            if isinstance(gates := getattr(self, name), Gates) and gates.letters != self.letters
+            for name, gates in arrays.items()
+            if isinstance(gates, Gates) and gates.letters != self.letters
         )
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -194,28 +115,32 @@ class RecurrentCell:
             raise LayoutMismatch("the arrays of this cell do not belong together", details)
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Array], **options: Any) -> Self:
+    def of(cls, arrays: Mapping[str, Array | Iterable[Array]], **options: Any) -> Self:
         """Return a cell from its arrays, by the names of its fields, gates together.
 
         Args:
-            arrays: at least W and U.
+            arrays: at least W and U; those of gates may come one after another.
             **options: its other fields: activations, clips, coupling.
         """
         return cls(**{name: cls._field(name, array) for name, array in arrays.items()}, **options)
 
-    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+    def with_arrays(self, arrays: Mapping[str, Array | Iterable[Array]]) -> Self:
         """Return the same cell with other arrays, by the names of its fields; those not named stay."""
         changed: dict[str, Any] = {name: self._field(name, array) for name, array in arrays.items()}
         return replace(self, **changed)
 
     @classmethod
-    def _field(cls, name: str, array: Array) -> Any:
+    def _field(cls, name: str, array: Array | Iterable[Array]) -> Any:
         return Gates(array, cls.letters) if name in _PER_GATE else array
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays this cell has, by the names of its fields, gates together."""
+        return {name: np.asarray(value) for name, value in self.held().items()}
+
+    def held(self) -> dict[str, Gates | Array]:
+        """Return the same arrays as they are held, gates apart: nothing is read or copied."""
         present = ((name, getattr(self, name, None)) for name in _ARRAYS)
-        return {name: np.asarray(value) for name, value in present if value is not None}
+        return {name: value for name, value in present if value is not None}
 
     def activations(self) -> dict[str, Activation]:
         """Return the activations by the names of their fields: gate, candidate, output, where there are such."""

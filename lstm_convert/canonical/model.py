@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from lstm_convert.canonical.cells import Array
+from lstm_convert.canonical.gates import Array, Gates
 from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.canonical.network import Network
 
@@ -51,13 +51,18 @@ class Model:
     not_understood: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("memory"))
 
-    def arrays(self) -> Iterator[tuple[str, Array]]:
-        """Yield each array, of the layers and of what is around them, and what it is: `lstm_1 (forward) W`."""
+    def arrays(self) -> Iterator[tuple[str, tuple[Array, ...]]]:
+        """Yield each array, of the layers and of what is around them, and what it is: `lstm_1 (forward) W`.
+
+        Those of gates come gate by gate; nothing is read or copied.
+        """
         for layer in self.layers:
             for direction, cell in layer.cells.items():
-                yield from ((f"{layer.name} ({direction}) {name}", array) for name, array in cell.arrays().items())
+                for name, array in cell.held().items():
+                    gates = array.each if isinstance(array, Gates) else (array,)
+                    yield f"{layer.name} ({direction}) {name}", gates
         for neighbour in self.network.layers.values() if self.network else ():
-            yield from ((f"{neighbour.name} {name}", array) for name, array in neighbour.arrays.items())
+            yield from ((f"{neighbour.name} {name}", (array,)) for name, array in neighbour.arrays.items())
 
     def with_layers(self, layers: Iterable[Recurrent]) -> "Model":
         """Return the same model with other layers, one for each it has and in their order, in its network too."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from lstm_convert.canonical.cells import Array
+from lstm_convert.canonical.gates import Array
 from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.errors import LayoutMismatch
 

@@ -5,28 +5,35 @@ Each module offers `sniff(head, path) -> bool` on a file's first bytes, `opened(
 file is ever used as a path.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.blocks import Rows, blocks_of
 from lstm_convert.json_text import refuse_half_characters
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One array as it lies in a file: shape and dtype are known, the numbers are read when asked for."""
+    """One array as it lies in a file, or is to: shape and dtype are known, the numbers are read when asked for."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[], NDArray[Any]]
+    made: Rows | None = None
+    """What makes its rows, where it is put together as it is written."""
 
     @classmethod
-    def of(cls, array: NDArray[Any]) -> "Stored":
-        """Return an array that is already in memory as a stored one."""
-        return cls(array.shape, array.dtype, lambda: array)
+    def of(cls, array: NDArray[Any] | Rows) -> "Stored":
+        """Return an array that is already at hand, or made of such, as a stored one."""
+        return cls(array.shape, array.dtype, lambda: np.asarray(array), array if isinstance(array, Rows) else None)
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield its rows in their order, contiguous and a few megabytes at a time."""
+        return blocks_of(self.made or self.read())
 
 
 @dataclass(frozen=True)

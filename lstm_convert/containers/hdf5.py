@@ -6,13 +6,14 @@
 import io
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import h5py
 import numpy as np
 
+from lstm_convert.blocks import BYTES, FileMap, Stream, kept, placed, rows_at_once
 from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
 from lstm_convert.containers.hdf5_search import places
@@ -32,6 +33,7 @@ _LARGEST_TEXTS = 1 << 29
 _PLAIN_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
 # Keras 3 keeps bfloat16 as bytes without a meaning.
 _NUMBER_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.OPAQUE)
+_IN_PLACE = "fiuV"  # the kinds of number that lie in the file as in memory; V are bytes without a meaning
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -40,54 +42,106 @@ def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's s
 
 
 @contextmanager
-def opened(path: Path | io.BytesIO) -> Iterator[Contents]:
+def opened(path: Path) -> Iterator[Contents]:
     """Yield the arrays and attributes of an HDF5 file, both by their path in it.
-
-    Args:
-        path: the file, or its bytes.
 
     Raises:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
-    with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
-        found = places(stream, (hdf5_heaps.START, hdf5_trees.START))
-        longest = hdf5_heaps.longest_text(stream, found[hdf5_heaps.START])
-        hdf5_trees.refuse_endless(stream, found[hdf5_trees.START])
-        length = stream.seek(0, io.SEEK_END)
+    with path.open("rb") as file:
+        mapped = FileMap.of(file)
     try:
-        file = h5py.File(path, "r")
+        with opened_within(memoryview(mapped)) as contents:
+            yield contents
+    finally:
+        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+            mapped.close()
+
+
+@contextmanager
+def opened_within(content: memoryview) -> Iterator[Contents]:
+    """Yield the same of an HDF5 file that is a part of another.
+
+    Args:
+        content: its bytes.
+
+    Raises:
+        InvalidFile: as `opened` raises.
+    """
+    longest = _refuse_endless(io.BufferedReader(Stream(content)))
+    with _opened(content) as file:
+        yield _contents(file, content, longest)
+
+
+def _refuse_endless(file: BinaryIO) -> int:
+    """Return how long the longest text in a file is, and raise where the HDF5 library would lock up."""
+    found = places(file, (hdf5_heaps.START, hdf5_trees.START))
+    hdf5_trees.refuse_endless(file, found[hdf5_trees.START])
+    return hdf5_heaps.longest_text(file, found[hdf5_heaps.START])
+
+
+def _opened(content: memoryview) -> h5py.File:
+    if len(content) < BYTES:  # the library itself reads it several times as fast, but never says why it cannot
+        with suppress(ValueError):
+            return h5py.File(h5py.h5f.open_file_image(bytes(content)))
+    try:
+        return h5py.File(Stream(content))
     except OSError as error:
         raise InvalidFile(
             f"this HDF5 file cannot be opened: {error}", next_step="It may be cut short; copy or download it again."
         ) from error
-    with file:
-        arrays: dict[str, Stored] = {}
-        attributes: dict[str, dict[str, Any]] = {}
-        try:
-            _collect(file, "", arrays, attributes, longest, around=())
-            refuse_bomb(sum(map(byte_count, arrays.values())), length)
-        except InvalidFile:
-            raise
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
-        yield Contents(arrays, attributes)
 
 
-def write(path: Path | io.BytesIO, contents: Contents) -> None:
+def _contents(file: h5py.File, content: memoryview, longest: int) -> Contents:
+    arrays: dict[str, Stored] = {}
+    attributes: dict[str, dict[str, Any]] = {}
+    try:
+        _collect(file, "", arrays, attributes, content, longest, around=())
+        refuse_bomb(sum(map(byte_count, arrays.values())), len(content))
+    except InvalidFile:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
+    return Contents(arrays, attributes)
+
+
+def write(path: Path, contents: Contents) -> None:
     """Write arrays and attributes, each at its path, as an HDF5 file.
 
     Args:
-        path: where to, or a buffer.
+        path: where to.
         contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
     """
+    with path.open("w+b") as stream:
+        write_to(stream, contents)
+
+
+def write_to(stream: IO[bytes], contents: Contents) -> None:
+    """Write the same to a stream that is open for reading and writing, and empty.
+
+    Args:
+        stream: where to.
+        contents: as in `write`.
+    """
     # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
-    with path.open("w+b") if isinstance(path, Path) else nullcontext(path) as stream, h5py.File(stream, "w") as file:
+    with h5py.File(stream, "w") as file:
         for group, values in contents.attributes.items():
             if group not in contents.arrays:
                 _set_attributes(file.require_group(group or "/"), values)
         for name, stored in contents.arrays.items():
-            dataset = file.create_dataset(name, data=stored.read())
+            dataset = file.create_dataset(name, stored.shape, stored.dtype)
+            _fill(dataset, stored)
             _set_attributes(dataset, contents.attributes.get(name, {}))
+
+
+def _fill(dataset: h5py.Dataset, stored: Stored) -> None:
+    if not stored.shape:
+        dataset[()] = stored.read()
+        return
+    first = 0
+    for block in stored.blocks():
+        dataset[first : first + len(block)] = block
+        first += len(block)
 
 
 def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
@@ -100,6 +154,7 @@ def _collect(
     prefix: str,
     arrays: dict[str, Stored],
     attributes: dict[str, dict[str, Any]],
+    content: memoryview,
     longest: int,
     around: tuple[int, ...],
 ) -> None:
@@ -115,13 +170,13 @@ def _collect(
             raise InvalidFile(f"{path} is a link to somewhere else, which is not followed", next_step=_WHOLE)
         item = group[name]
         if isinstance(item, h5py.Group):
-            _collect(item, path, arrays, attributes, longest, (*around, address))
+            _collect(item, path, arrays, attributes, content, longest, (*around, address))
         elif isinstance(item, h5py.Dataset):
-            arrays[path] = _stored(item, path)
+            arrays[path] = _stored(item, path, content)
             attributes[path] = _attributes(item, path, longest)
 
 
-def _stored(dataset: h5py.Dataset, path: str) -> Stored:
+def _stored(dataset: h5py.Dataset, path: str, content: memoryview) -> Stored:
     """Return a dataset as a stored array, once it is certain that its numbers lie in this file, as many as it says."""
     if dataset.is_virtual or dataset.external:
         raise InvalidFile(f"{path} keeps its numbers in another file, which is not opened", next_step=_WHOLE)
@@ -138,13 +193,34 @@ def _stored(dataset: h5py.Dataset, path: str) -> Stored:
         if dataset.id.get_type().get_class() not in _NUMBER_TYPES:
             raise InvalidFile(f"{path} holds {dataset.dtype}, which are no numbers")
         try:
-            return np.asarray(dataset[()])
+            start = _start(dataset)
+            if start is not None and start + size <= len(content):
+                return placed(content, dataset.dtype, shape, start)
+            return kept(shape, dataset.dtype, _blocks(dataset))
         except OSError as error:
             raise InvalidFile(
                 f"{path} cannot be read: {error}", next_step="Copy or download the file again."
             ) from error
 
     return Stored(tuple(shape), dataset.dtype, read)
+
+
+def _start(dataset: h5py.Dataset) -> int | None:
+    """Return where a dataset's numbers begin in the file, if they lie there one behind the other as NumPy has them."""
+    start: int | None = dataset.id.get_offset()
+    plain = dataset.dtype.kind in _IN_PLACE and dataset.id.get_type() == h5py.h5t.py_create(dataset.dtype)
+    return start if plain else None
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+    """Yield a dataset's rows, some at a time, in whatever way they are stored."""
+    if not dataset.shape:
+        yield np.asarray(dataset[()])
+        return
+    at_once = rows_at_once(dataset.shape, dataset.dtype)
+    whole_chunks = dataset.chunks[0] if dataset.chunks else 1  # a chunk is decompressed as a whole
+    at_once = -(-at_once // whole_chunks) * whole_chunks
+    yield from (dataset[start : start + at_once] for start in range(0, dataset.shape[0], at_once))
 
 
 def _attributes(item: h5py.Group | h5py.Dataset, path: str, longest: int) -> dict[str, Any]:

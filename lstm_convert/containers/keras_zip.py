@@ -3,7 +3,6 @@
 *Source:* keras 3.15.1, keras/src/saving/saving_lib.py, _save_model_to_fileobj.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from lstm_convert import json_text
 from lstm_convert.containers import Contents, hdf5, zips
+from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile, Unsupported
 
 DOCUMENTS = ("metadata.json", "config.json")
@@ -43,7 +43,7 @@ def opened(path: Path) -> Iterator[Contents]:
                 )
             raise InvalidFile("it has no weights", [f"expected {WEIGHTS}, found {', '.join(archive.members)}"])
         documents = {name: _text(archive, name) for name in DOCUMENTS if name in archive.members}
-        with hdf5.opened(io.BytesIO(archive.read(WEIGHTS))) as weights:
+        with hdf5.opened_within(archive.read(WEIGHTS)) as weights:
             root = {**weights.attributes.get("", {}), **documents}
             yield Contents(weights.arrays, {**weights.attributes, "": root})
 
@@ -64,10 +64,10 @@ def write(path: Path, contents: Contents) -> None:
         path: where to.
         contents: the documents are the file's own attributes.
     """
-    weights = io.BytesIO()
     inner = {group: values for group, values in contents.attributes.items() if group}
-    hdf5.write(weights, Contents(contents.arrays, inner))
     with zipfile.ZipFile(path, "w") as archive:
         for name in DOCUMENTS:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), str(contents.document(name)))
-        archive.writestr(zipfile.ZipInfo(WEIGHTS, _EPOCH), weights.getvalue())
+        size = sum(map(byte_count, contents.arrays.values()))
+        with zips.in_place(archive, zipfile.ZipInfo(WEIGHTS, _EPOCH), size) as part:
+            hdf5.write_to(part, Contents(contents.arrays, inner))

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from lstm_convert.blocks import placed
 from lstm_convert.containers import Contents, Stored, zips
 from lstm_convert.containers.raw import byte_count, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
@@ -41,7 +43,7 @@ def opened(path: Path) -> Iterator[Contents]:
     """Open an .npz file; the text in its `__metadata__`, if it has one, is `attributes[""]["__metadata__"]`.
 
     Yields:
-        The arrays, mapped where they are stored as they are.
+        The arrays, large ones mapped where they are stored as they are.
 
     Raises:
         InvalidFile: the archive is damaged, or an array is of Python objects, which would have to be unpickled.
@@ -61,10 +63,9 @@ def _stored(archive: zips.Archive, name: str) -> Stored:
 
     def read() -> NDArray[Any]:
         content = archive.checked(name)
-        if size == 0:
-            return np.empty(shape, dtype)
-        flat = np.frombuffer(content, dtype, math.prod(shape), start)
-        return flat.reshape(shape, order="F" if fortran_order else "C")
+        stored = shape[::-1] if fortran_order else shape
+        array = placed(content, dtype, stored, start)
+        return array.T if fortran_order else array
 
     return Stored(shape, dtype, read)
 
@@ -101,7 +102,7 @@ def _text(metadata: NDArray[Any]) -> str:
 
 
 def write(path: Path, contents: Contents) -> None:
-    """Write the arrays in their own order, uncompressed, one in memory at a time; equal contents give equal files.
+    """Write the arrays in their own order, uncompressed, a few megabytes at a time; equal contents give equal files.
 
     Args:
         path: the file, replaced if it is there.
@@ -131,4 +132,4 @@ def _member(name: str, stored: Stored) -> zips.NewMember:
         header, {"descr": npy.dtype_to_descr(little), "fortran_order": False, "shape": stored.shape}
     )
     size = len(header.getvalue()) + byte_count(stored)
-    return zips.NewMember(f"{name}{SUFFIX}", size, lambda: [header.getvalue(), little_endian(stored)])
+    return zips.NewMember(f"{name}{SUFFIX}", size, lambda: chain([header.getvalue()], little_endian(stored)))

@@ -1,9 +1,12 @@
 """Numbers and their bytes: little-endian, C order, and the types that NumPy has only with ml_dtypes."""
 
+import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 
+from lstm_convert.blocks import bytes_of
 from lstm_convert.containers import Stored
 
 NARROW_FLOATS = frozenset({"bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"})
@@ -26,16 +29,18 @@ def byte_count(stored: Stored) -> int:
     return count
 
 
-def little_endian(stored: Stored) -> memoryview:
-    """Read an array and return its bytes, little-endian and in C order, whatever order and strides it has.
+def little_endian(stored: Stored) -> Iterator[memoryview]:
+    """Yield the bytes of an array, little-endian and in C order, a few megabytes at a time.
 
     Raises:
         ValueError: the array that was read is not the one that was announced.
     """
-    array = stored.read()
-    if array.shape != stored.shape or array.dtype != stored.dtype:
-        raise ValueError(f"announced {stored.dtype}{stored.shape}, read {array.dtype}{array.shape}")
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.byteorder == ">":
-        flat = flat.astype(flat.dtype.newbyteorder("<"))
-    return flat.view(np.uint8).data
+    rows = 0
+    for block in stored.blocks():
+        if block.dtype != stored.dtype or block.shape[1:] != stored.shape[1:]:
+            raise ValueError(f"announced {stored.dtype}{stored.shape}, read {block.dtype} {block.shape[1:]} a row")
+        rows += len(block) if stored.shape else 1
+        native = block.dtype.newbyteorder("<")
+        yield bytes_of(block if block.dtype.byteorder != ">" else block.astype(native))
+    if rows != math.prod(stored.shape[:1]):
+        raise ValueError(f"announced {stored.dtype}{stored.shape}, read {rows} rows")

@@ -10,16 +10,17 @@
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstm_convert import json_text
+from lstm_convert.blocks import FileMap, placed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, dtype_named, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
@@ -64,25 +65,30 @@ def opened(path: Path) -> Iterator[Contents]:
     """Open a safetensors file; its `__metadata__` is `attributes[""]`.
 
     Yields:
-        The arrays, in the order in which their numbers lie in the file; each is read when it is asked for. The file is
-        not mapped: a map of one that somebody cuts meanwhile ends the process.
+        The arrays, in the order in which their numbers lie in the file, large ones as views of a mapped
+        copy of the file.
 
     Raises:
         InvalidFile: the header is damaged or does not describe the file exactly.
     """
     with path.open("rb") as file:
-        length = file.read(LENGTH.size)
-        size = path.stat().st_size
-        if len(length) < LENGTH.size:
-            raise InvalidFile(f"a safetensors file has at least {LENGTH.size} bytes, this one {size}")
-        yield _contents(file, size, LENGTH.unpack(length)[0])
+        mapped = FileMap.of(file)
+    try:
+        yield _contents(mapped)
+    finally:
+        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+            mapped.close()
 
 
-def _contents(file: BinaryIO, size: int, length: int) -> Contents:
+def _contents(mapped: FileMap) -> Contents:
+    size = len(mapped)
+    if size < LENGTH.size:
+        raise InvalidFile(f"a safetensors file has at least {LENGTH.size} bytes, this one {size}")
+    (length,) = LENGTH.unpack(mapped[: LENGTH.size])
     start = LENGTH.size + length
     if length > LONGEST_HEADER or start > size:
         raise InvalidFile(f"the header should have {length} bytes, the file has {size}", next_step=COPY_AGAIN)
-    header = _header(file.read(length))
+    header = _header(mapped[LENGTH.size : start])
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise InvalidFile(f"{METADATA} should be texts by name")
@@ -93,7 +99,7 @@ def _contents(file: BinaryIO, size: int, length: int) -> Contents:
         if begin != end:
             raise InvalidFile(f"the numbers of {name} should begin at {end}, where others end; they begin at {begin}")
         end = stop
-        arrays[name] = Stored(shape, dtype, _reader(file, start + begin, dtype, shape))
+        arrays[name] = Stored(shape, dtype, partial(placed, mapped, dtype.newbyteorder("<"), shape, start + begin))
     if start + end != size:
         raise InvalidFile(f"the arrays take {end} bytes, but {size - start} follow the header", next_step=COPY_AGAIN)
     return Contents(arrays, {"": metadata})
@@ -127,19 +133,8 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, 
     return dtype, tuple(shape), begin, end
 
 
-def _reader(file: BinaryIO, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
-    def read() -> NDArray[Any]:
-        array = np.empty(shape, dtype.newbyteorder("<"))
-        file.seek(start)
-        if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks it
-            raise InvalidFile("it ends before its numbers do", next_step=COPY_AGAIN)
-        return array
-
-    return read
-
-
 def write(path: Path, contents: Contents) -> None:
-    """Write the arrays in their own order, one in memory at a time; `attributes[""]` becomes `__metadata__`.
+    """Write the arrays in their own order, a few megabytes at a time; `attributes[""]` becomes `__metadata__`.
 
     Raises:
         Unsupported: an array's type, its name or an attribute has no place in the format.
@@ -156,7 +151,7 @@ def write(path: Path, contents: Contents) -> None:
     with path.open("wb") as file:
         file.write(LENGTH.pack(len(header)) + header)
         for stored in contents.arrays.values():
-            file.write(little_endian(stored))
+            file.writelines(little_endian(stored))
 
 
 def _dtype_name(name: str, stored: Stored) -> str:

@@ -10,7 +10,6 @@
 *Source:* torch 2.13, torch/serialization.py, `_legacy_save` and `_legacy_load`.
 """
 
-import mmap
 import struct
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lstm_convert.blocks import FileMap
 from lstm_convert.containers import Contents
 from lstm_convert.containers.pickles import load, shown
 from lstm_convert.containers.raw import dtype_named
@@ -63,7 +63,7 @@ def opened(path: Path) -> Iterator[Contents]:
                 "this is a tar file as torch 0.1.1 and older wrote them, which is not read",
                 next_step="If you trust it, open it with torch.load(path, weights_only=False) and torch.save it again.",
             )
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = FileMap.of(file)
     try:
         yield _contents(mapped)
     finally:
@@ -71,7 +71,7 @@ def opened(path: Path) -> Iterator[Contents]:
             mapped.close()
 
 
-def _contents(mapped: mmap.mmap) -> Contents:
+def _contents(mapped: FileMap) -> Contents:
     for number, (what, expected) in enumerate([("magic number", MAGIC), ("version", VERSION)], start=1):
         found = load(mapped, f"pickle {number} of 5", {}).value
         if found != expected:
@@ -83,7 +83,7 @@ def _contents(mapped: mmap.mmap) -> Contents:
     return contents_of(loaded, "legacy", _regions(mapped, keys, storages).get)
 
 
-def _regions(mapped: mmap.mmap, keys: Any, storages: Storages) -> dict[str, Region]:
+def _regions(mapped: FileMap, keys: Any, storages: Storages) -> dict[str, Region]:
     """Return where the bytes of each storage are, after following them to the last."""
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidFile("the list of storages is no list of keys")
@@ -107,5 +107,5 @@ def _regions(mapped: mmap.mmap, keys: Any, storages: Storages) -> dict[str, Regi
     return regions
 
 
-def _region(mapped: mmap.mmap, start: int, size: int) -> Region:
+def _region(mapped: FileMap, start: int, size: int) -> Region:
     return Region(size, lambda: memoryview(mapped)[start : start + size], sys.byteorder != "little")

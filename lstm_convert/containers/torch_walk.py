@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.blocks import owned
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.containers.pickles import NEXT_STEP, Inert, Loaded, shown
@@ -174,7 +175,7 @@ def _stored(tensor: Tensor, name: str, region: Region | None) -> Stored:
         flat = np.frombuffer(region.read(), dtype, size // dtype.itemsize, start)[tensor.offset :]
         flat = flat.byteswap() if region.swapped else flat
         strides = [step * dtype.itemsize for step in stride]
-        return np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
+        return owned(np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False))
 
     return Stored(shape, dtype, read)
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from lstm_convert.containers import Contents, Stored, zips
+from lstm_convert.containers import Contents, zips
 from lstm_convert.containers.pickles import NEXT_STEP, load
 from lstm_convert.containers.raw import byte_count, little_endian
 from lstm_convert.containers.torch_objects import CALLS, Storages
@@ -97,7 +97,7 @@ def write(path: Path, contents: Contents) -> None:
         Unsupported: torch has no storage for an array's type.
     """
     storages = [
-        zips.NewMember(f"archive/data/{key}", byte_count(stored), partial(_chunks, stored))
+        zips.NewMember(f"archive/data/{key}", byte_count(stored), partial(little_endian, stored))
         for key, stored in enumerate(contents.arrays.values())
     ]
     zips.write(
@@ -109,7 +109,3 @@ def write(path: Path, contents: Contents) -> None:
             zips.NewMember.of("archive/version", b"3\n"),
         ],
     )
-
-
-def _chunks(stored: Stored) -> list[memoryview]:
-    return [little_endian(stored)]

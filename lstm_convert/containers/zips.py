@@ -1,16 +1,20 @@
 """Zip archives of arrays: all members checked before any is read, stored ones read in place, written reproducibly."""
 
-import mmap
+import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
+import numpy as np
+
+from lstm_convert.blocks import FileMap, Stream, blocks_of, kept
 from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.errors import InvalidFile
 
@@ -22,6 +26,8 @@ ZIP64_EXTRA_BYTES = 20
 PADDING_EXTRA = struct.Struct("<2sH")
 NEEDS_ZIP64 = 2**30
 """A member this large gets 64-bit sizes; zipfile itself would want them at 2 GiB, less a margin."""
+
+_READ_AT_ONCE = 1 << 20
 
 ENCRYPTED, UTF_8 = 0x1, 0x800
 BROKEN = (
@@ -59,7 +65,7 @@ class Archive:
 
     members: Mapping[str, Member]
     zip: zipfile.ZipFile
-    map: mmap.mmap
+    map: FileMap
 
     def stream(self, name: str) -> IO[bytes]:
         """Open a member for reading from its beginning."""
@@ -67,20 +73,20 @@ class Archive:
             return self.zip.open(name)
 
     def read(self, name: str) -> memoryview:
-        """Return a member's bytes: a view of the file where they are stored as they are, else the decompressed copy."""
+        """Return a member's bytes: a view of the file where they are stored as they are, else of what they grew to."""
         member = self.members[name]
         if member.stored:
             return memoryview(self.map)[member.start : member.start + member.size]
-        with refusing(name):
-            content = self.zip.read(name)
-        if len(content) != member.size:
-            raise InvalidFile(f"the member {name} has {len(content)} bytes, not {member.size}", next_step=COPY_AGAIN)
-        return memoryview(content)
+        with refusing(name), self.stream(name) as stream:
+            blocks = (np.frombuffer(block, np.uint8) for block in iter(partial(stream.read, _READ_AT_ONCE), b""))
+            return kept((member.size,), np.dtype(np.uint8), blocks).data
 
     def checked(self, name: str) -> memoryview:
         """Return a member's bytes after comparing them with their checksum."""
-        content = self.read(name)
-        if zlib.crc32(content) != self.members[name].crc:
+        content, checksum = self.read(name), 0
+        for block in blocks_of(np.frombuffer(content, np.uint8)):
+            checksum = zlib.crc32(block.data, checksum)
+        if checksum != self.members[name].crc:
             raise InvalidFile(f"the member {name} does not have the checksum it states", next_step=COPY_AGAIN)
         return content
 
@@ -117,27 +123,26 @@ def opened(path: Path) -> Iterator[Archive]:
     """Open an archive after checking its directory.
 
     Yields:
-        The archive. What its members' bytes are viewed by keeps the file mapped for as long as it is used.
+        The archive. What its members' bytes are viewed by keeps a copy of the file mapped for as long as it is used.
 
     Raises:
         InvalidFile: the archive is damaged or contradicts itself: two members of one name, members that overlap or lie
             outside the file, a size that is not the size, encryption, a bomb.
     """
     with path.open("rb") as file:
+        mapped = FileMap.of(file)
+    try:
         with refusing("its directory"):
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        try:
-            with refusing("its directory"):
-                archive = zipfile.ZipFile(file)
-                members = _members(archive, mapped)
-            with archive:
-                yield Archive(members, archive, mapped)
-        finally:
-            with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-                mapped.close()
+            archive = zipfile.ZipFile(io.BufferedReader(Stream(memoryview(mapped))))
+            members = _members(archive, mapped)
+        with archive:
+            yield Archive(members, archive, mapped)
+    finally:
+        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+            mapped.close()
 
 
-def _members(archive: zipfile.ZipFile, mapped: mmap.mmap) -> dict[str, Member]:
+def _members(archive: zipfile.ZipFile, mapped: FileMap) -> dict[str, Member]:
     members: dict[str, Member] = {}
     ends: list[tuple[int, int, str]] = [(archive.start_dir, len(mapped), "the directory")]
     for info in archive.infolist():
@@ -153,7 +158,7 @@ def _members(archive: zipfile.ZipFile, mapped: mmap.mmap) -> dict[str, Member]:
     return {name: member for name, member in members.items() if not name.endswith("/")}
 
 
-def _member(info: zipfile.ZipInfo, mapped: mmap.mmap) -> Member:
+def _member(info: zipfile.ZipInfo, mapped: FileMap) -> Member:
     """Check one entry of the directory against the member's own header, and return where its data are."""
     signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(mapped, info.header_offset)
     name = mapped[(begin := info.header_offset + LOCAL_HEADER.size) : begin + name_length]
@@ -207,6 +212,60 @@ def write(path: Path, members: Iterable[NewMember]) -> None:
             with archive.open(info, "w", force_zip64=large) as target:
                 for chunk in member.chunks():
                     target.write(chunk)
+
+
+@contextmanager
+def in_place(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> Iterator[IO[bytes]]:
+    """Add a member whose writer goes back and forth in it; its size and checksum are looked up afterwards.
+
+    Args:
+        archive: open for writing, with a member already.
+        info: the member's name and date.
+        size: how many bytes it will have at least.
+
+    Yields:
+        The member as a file of its own.
+    """
+    file, large = cast("io.BufferedRandom", archive.fp), size >= NEEDS_ZIP64
+    info.header_offset, info.CRC = archive.start_dir, 0
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(large))
+    start = file.tell()
+    yield cast("IO[bytes]", _Part(file, start))
+    file.seek(start)
+    for block in iter(partial(file.read, _READ_AT_ONCE), b""):
+        info.CRC = zlib.crc32(block, info.CRC)
+    info.compress_size = info.file_size = file.tell() - start
+    archive.start_dir = file.tell()
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(large))
+    archive.filelist.append(info)
+    archive.NameToInfo[info.filename] = info
+
+
+class _Part(io.RawIOBase):
+    """The rest of a file from some place on, as a file of its own."""
+
+    def __init__(self, file: io.BufferedRandom, start: int) -> None:
+        self.file, self.start = file, start
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, counted from the beginning, from here or from the end."""
+        place = self.file.seek(offset + (self.start if whence == io.SEEK_SET else 0), whence)
+        return place - self.start
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes."""
+        return self.file.readinto(buffer)
+
+    def write(self, content: Any) -> int:
+        """Write bytes at the place where it stands."""
+        return self.file.write(content)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut the file off, or lengthen it."""
+        assert size is not None  # noqa: S101 (HDF5 says it)
+        return self.file.truncate(self.start + size) - self.start
 
 
 def _padding(start: int) -> bytes:

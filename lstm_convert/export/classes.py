@@ -151,7 +151,7 @@ class Classes:
 
 def _sizes(cell: RecurrentCell) -> list[str]:
     bias = [] if has_bias(cell) else ["bias=False"]
-    options = [f"proj_size={cell.outputs}"] if "projection" in cell.arrays() else []
+    options = [f"proj_size={cell.outputs}"] if "projection" in cell.held() else []
     options += ['nonlinearity="relu"'] if nonlinearity(cell) == "relu" else []
     return [str(cell.inputs), str(cell.units), *bias, *options]
 

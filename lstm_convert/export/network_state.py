@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from lstm_convert.blocks import Rows
 from lstm_convert.canonical import Array, Layer, Network
 from lstm_convert.export.network_plan import NetworkPlan
 from lstm_convert.export.state import keys_of_part, weights_of
@@ -22,19 +23,19 @@ _ARRAYS: Mapping[str, Mapping[str, str]] = MappingProxyType({
 _FILLED = {("batch_norm", "gamma"): 1.0, ("batch_norm", "beta"): 0.0, ("layer_norm", "gamma"): 1.0}
 
 
-def network_state(network: Network) -> dict[str, Array]:
+def network_state(network: Network) -> dict[str, Array | Rows]:
     """Return the state dict of a network's written-out module, in the order of torch's own.
 
     Args:
         network: the layers and their calls.
     """
     plan = NetworkPlan(network)
-    found: dict[str, Array] = {}
+    found: dict[str, Array | Rows] = {}
     for name, layer in network.layers.items():
         attribute = plan.attributes[name]
         if name in plan.parts and layer.recurrent is not None:
             for cell, places in zip(layer.recurrent.cells.values(), keys_of_part(plan.parts[name]), strict=True):
-                found |= {key: np.ascontiguousarray(weights_of(cell)[array]) for array, key in places.items()}
+                found |= {key: weights_of(cell)[array] for array, key in places.items()}
         else:
             found |= _layer_state(layer, attribute)
     return found
@@ -58,7 +59,7 @@ def _layer_state(layer: Layer, path: str) -> dict[str, Array]:
         layer: the layer.
         path: of its submodule.
     """
-    return {f"{path}.{weight}": np.asarray(array, order="C") for weight, array in _weights(layer)}
+    return {f"{path}.{weight}": array for weight, array in _weights(layer)}
 
 
 def network_keys(network: Network) -> tuple[dict[str, list[dict[str, str]]], dict[str, dict[str, str]]]:

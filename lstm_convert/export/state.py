@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lstm_convert.blocks import Rows
 from lstm_convert.bundle import Bundle
-from lstm_convert.canonical import Array, Model, RecurrentCell
+from lstm_convert.canonical import Array, Gates, Model, RecurrentCell
 from lstm_convert.export.plan import Part, planned
 from lstm_convert.packing import pack_arrays, unpack
 from lstm_convert.table import PYTORCH, counterpart
@@ -23,7 +24,7 @@ _OWN_NAMES = {
 }
 
 
-def state(model: Model) -> dict[str, Array]:
+def state(model: Model) -> dict[str, Array | Rows]:
     """Return the state dict of a model's written-out module.
 
     Args:
@@ -33,7 +34,7 @@ def state(model: Model) -> dict[str, Array]:
         Arrays by key: `lstm_1.weight_ih_l0` where the submodule is PyTorch's own, else `lstm_1.weight_x`.
     """
     return {
-        places[name]: np.ascontiguousarray(array)
+        places[name]: array
         for layer, places_of in zip(model.layers, keys(model), strict=True)
         for cell, places in zip(layer.cells.values(), places_of, strict=True)
         for name, array in weights_of(cell).items()
@@ -61,7 +62,7 @@ def keys_of_part(part: Part) -> list[dict[str, str]]:
     ]
 
 
-def arrays_of(kind: type[RecurrentCell], arrays: Mapping[str, Array]) -> dict[str, Array]:
+def arrays_of(kind: type[RecurrentCell], arrays: Mapping[str, Array]) -> dict[str, Gates | Array]:
     """Return the canonical arrays that those of one direction are, by the names of a cell's fields.
 
     Args:
@@ -74,10 +75,10 @@ def arrays_of(kind: type[RecurrentCell], arrays: Mapping[str, Array]) -> dict[st
     row = counterpart(PYTORCH, kind)
     own = {name: array for name, array in arrays.items() if name != _PEEPHOLE}
     extra = {_PEEPHOLE: arrays[_PEEPHOLE]} if _PEEPHOLE in arrays else {}
-    return {**unpack(row, Bundle(row.name, own)).arrays(), **extra}
+    return {**unpack(row, Bundle(row.name, own)).held(), **extra}
 
 
-def weights_of(cell: RecurrentCell) -> dict[str, Array]:
+def weights_of(cell: RecurrentCell) -> dict[str, Array | Rows]:
     """Return the arrays of a cell by the names of PyTorch's module, `weight_ih` and so on, and `peephole`."""
-    arrays = dict(pack_arrays(counterpart(PYTORCH, type(cell)), cell).arrays)
-    return arrays | {name: array for name, array in cell.arrays().items() if name == _PEEPHOLE}
+    arrays = pack_arrays(counterpart(PYTORCH, type(cell)), cell)
+    return arrays | {name: np.asarray(array) for name, array in cell.held().items() if name == _PEEPHOLE}

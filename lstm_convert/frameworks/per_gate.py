@@ -66,7 +66,7 @@ def write(model: Model, options: WriteOptions) -> Contents:
     """Return the canonical form: tensors gate by gate, and the document."""
     layers = renamed(model.layers, options.rename)
     arrays = {
-        f"{layer.name}.{direction}.{name}": Stored.of(np.ascontiguousarray(array))
+        f"{layer.name}.{direction}.{name}": Stored.of(array)
         for layer in layers
         for direction, cell in layer.cells.items()
         for name, array in _tensors(cell)
@@ -97,7 +97,7 @@ def _text(contents: Contents) -> str:
 
 def _tensors(cell: RecurrentCell) -> Iterator[tuple[str, Any]]:
     gates = _gates_of(type(cell))
-    for name, array in cell.arrays().items():
+    for name, array in cell.held().items():
         if name in gates:
             yield from ((f"{name}_{gate}", part) for gate, part in zip(gates[name], array, strict=True))
         else:
@@ -127,7 +127,9 @@ def _cell(contents: Contents, prefix: str, kind: type[RecurrentCell], said: Mapp
     shapes = {what: {contents.arrays[key].shape for key in parts} for what, parts in present.items()}
     if unequal := [f"{prefix}.{what}: gates of shapes {found}" for what, found in shapes.items() if len(found) > 1]:
         raise LayoutMismatch("the gates of one array have different shapes", unequal)
-    arrays = {what: np.stack([contents.arrays[key].read() for key in parts]) for what, parts in present.items()}
+    arrays: dict[str, Any] = {what: [contents.arrays[key].read() for key in parts] for what, parts in present.items()}
+    if "peephole" in arrays:
+        arrays["peephole"] = np.stack(arrays["peephole"])
     projection = contents.arrays.get(f"{prefix}.projection")
     if projection is not None:
         arrays["projection"] = np.asarray(projection.read())

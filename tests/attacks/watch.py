@@ -9,6 +9,7 @@ import codecs
 import json
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ FORBIDDEN = (
 def main() -> None:
     """Try each file, in its own folder, and print the answers."""
     root = Path(sys.argv[1])
+    own = root / f"{_TEMPORARY}files"  # for the copies, without a name, of what is read
+    own.mkdir()
+    tempfile.tempdir = str(own)
     _warm_up(root)
     size = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + LARGEST_MEMORY, resource.RLIM_INFINITY))
@@ -70,7 +74,8 @@ def _tried(folder: Path, file: str, config: str | None, seen: list[str]) -> dict
         seen.clear()
         said, error = _outcome(folder / file, folder / config if config else None, folder / TARGET)
     done = list(seen)
-    left = sorted({path.name for path in folder.iterdir()} - set(before))
+    there = (*folder.iterdir(), *Path(tempfile.gettempdir()).iterdir())
+    left = sorted({path.name for path in there} - set(before))
     return {"error": error, "said": said, "done": done, "left": left, **spent}
 
 

@@ -120,5 +120,5 @@ def _with_biases(contents: Contents, group: str, cell: RecurrentCell) -> Recurre
         return cell
     candidate = replace(cell, b=None, b_rec=None).with_arrays(biases)
     row = counterpart(KERAS_3, type(cell), reset_after=getattr(cell, "reset_after", True))
-    same = np.array_equal(pack_arrays(row, candidate).arrays["bias"], pack_arrays(row, cell).arrays["bias"])
+    same = np.array_equal(pack_arrays(row, candidate)["bias"], pack_arrays(row, cell)["bias"])
     return candidate if same else cell

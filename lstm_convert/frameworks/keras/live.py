@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lstm_convert.canonical import Model, Network, Provenance, Recurrent
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
@@ -118,9 +120,9 @@ def _of_layers(keras: Any, model: Model, rename: Mapping[str, str]) -> Any:
     result = keras.models.model_from_json(json.dumps(architecture(as_listed(layers))))
     for layer in layers:
         arrays = [
-            array
+            np.asarray(array)
             for cell in layer.cells.values()
-            for array in pack_arrays(extended.row_of(layer), cell).arrays.values()
+            for array in pack_arrays(extended.row_of(layer), cell).values()
         ]
         result.get_layer(layer.name).set_weights(arrays)
     return result

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.canonical import Activation, Layer
-from lstm_convert.canonical.cells import Array
+from lstm_convert.canonical.gates import Array
 from lstm_convert.containers import Stored
 from lstm_convert.frameworks.keras.network_activations import Plain, slope_factor, spelled
 from lstm_convert.frameworks.keras.storing import Located
@@ -88,8 +88,7 @@ def located(arrays: Mapping[str, Array | None]) -> tuple[Located, ...]:
     """Return arrays, by Keras's names and in its order, with their places; None is none."""
     there = {name: array for name, array in arrays.items() if array is not None}
     return tuple(
-        Located(f"vars/{number}", name, Stored.of(np.ascontiguousarray(array)))
-        for number, (name, array) in enumerate(there.items())
+        Located(f"vars/{number}", name, Stored.of(array)) for number, (name, array) in enumerate(there.items())
     )
 
 

@@ -161,7 +161,7 @@ def _rebuilt(keras: Any, layer: Recurrent, *, return_sequences: bool, custom_lay
         made = keras.layers.Bidirectional(
             forward, merge_mode=layer.merge, backward_layer=backward[0], dtype=cells[0].W.dtype.name
         )
-    weights = [np.asarray(array) for cell in cells for array in pack_arrays(row, cell).arrays.values()]
+    weights = [np.asarray(array) for cell in cells for array in pack_arrays(row, cell).values()]
     _built(made, layer).set_weights(weights)
     return made
 

@@ -6,8 +6,6 @@ Source: keras 3.15.1, keras/src/saving/saving_lib.py, keras/src/legacy/saving/le
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from lstm_convert.canonical import GRUCell, Model, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import Unsupported
@@ -197,5 +195,4 @@ def _constructor(layer: Recurrent) -> str:
 
 
 def _arrays(layer: Recurrent, cell: RecurrentCell) -> dict[str, Stored]:
-    arrays = pack_arrays(extended.row_of(layer), cell).arrays
-    return {name: Stored.of(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return {name: Stored.of(array) for name, array in pack_arrays(extended.row_of(layer), cell).items()}

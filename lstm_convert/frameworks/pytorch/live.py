@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lstm_convert.activations import named
 from lstm_convert.canonical import TANH, LeftOut, Model, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored
@@ -146,7 +148,7 @@ def _of_network(model: Model) -> Any:
     """Return the module that a network's source code is."""
     made = module_of(model).Model()
     arrays = network_state(model.network) if model.network else {}
-    made.load_state_dict({key: tensor_of(array) for key, array in arrays.items()}, assign=True)
+    made.load_state_dict({key: tensor_of(np.asarray(array)) for key, array in arrays.items()}, assign=True)
     return made.eval()
 
 

@@ -104,9 +104,9 @@ def _of_file(layer: Recurrent, tensors: Mapping[str, Any]) -> tuple[dict[str, An
 def _of_cells(torch: Any, layer: Recurrent) -> dict[str, Any]:
     row = layout_of(layer)
     return {
-        row.key.format(array=name, depth=0, direction=suffix): _tensor(torch, array)
+        row.key.format(array=name, depth=0, direction=suffix): _tensor(torch, np.asarray(array))
         for suffix, cell in zip(row.directions, layer.cells.values(), strict=False)
-        for name, array in pack_arrays(row, cell).arrays.items()
+        for name, array in pack_arrays(row, cell).items()
     }
 
 

@@ -85,7 +85,7 @@ def refusals(layer: Recurrent, options: WriteOptions) -> Iterator[str]:  # noqa:
         for role, activation in cell.activations().items():
             if not computable(activation):
                 yield f"{layer.name} ({direction}): {role} activation {activation} is not known"
-        dtypes = sorted({array.dtype.name for array in cell.arrays().values()})
+        dtypes = sorted({array.dtype.name for array in cell.held().values()})
         if len(dtypes) > 1 or dtypes[0] not in _DTYPES:
             yield f"{layer.name} ({direction}): {', '.join(dtypes)} numbers; one of {', '.join(_DTYPES)} is written"
     if layer.backward and layer.backward.inputs != layer.forward.inputs:

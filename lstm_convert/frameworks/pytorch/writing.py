@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from lstm_convert.canonical import (
     LSTM,
     SIGMOID,
@@ -95,9 +93,9 @@ def _arrays(layer: Recurrent) -> dict[str, Stored]:
     row = layout_of(layer)
     arrays: dict[str, Stored] = {}
     for direction, cell in zip(row.directions, layer.cells.values(), strict=False):
-        for name, array in pack_arrays(row, cell).arrays.items():
+        for name, array in pack_arrays(row, cell).items():
             key = row.key.format(array=name, depth=layer.depth or 0, direction=direction)
-            arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(np.ascontiguousarray(array))
+            arrays[f"{layer.path}.{key}" if layer.path else key] = Stored.of(array)
     return arrays
 
 
@@ -168,7 +166,7 @@ def settings(module: Sequence[Recurrent]) -> dict[str, Any]:
         "num_layers": (len(module), 1),
         "bias": (first.b is not None or first.b_rec is not None, True),
         "bidirectional": (module[0].backward is not None, False),
-        "proj_size": (first.outputs if "projection" in first.arrays() else 0, 0),
+        "proj_size": (first.outputs if "projection" in first.held() else 0, 0),
         "nonlinearity": (_nonlinearity(first), "tanh"),
     }
     sizes: dict[str, Any] = {"input_size": first.inputs, "hidden_size": first.units}

@@ -1,0 +1,158 @@
+"""Arrays a block of rows at a time: the same numbers as the whole, whatever lies how."""
+
+import errno
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from lstm_convert import blocks
+from lstm_convert.blocks import FileMap, Rows, Stream, blocks_of, copied, kept, let_go, not_finite, pairs_of, placed
+from lstm_convert.errors import InvalidFile
+
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=50) | hnp.array_shapes(
+    min_dims=3, max_dims=4, min_side=0, max_side=6
+)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> NDArray[Any]:
+    """Arrays that lie in every way a view can: turned, every other row, backwards."""
+    shape = draw(SHAPES)
+    array = np.arange(np.prod(shape), dtype=draw(st.sampled_from(["<f4", ">f4", "<f8", "<f2"]))).reshape(shape)
+    array = array.transpose(draw(st.permutations(range(len(shape)))))
+    return array[tuple(slice(None, None, draw(st.sampled_from([1, 2, -1]))) for _ in shape)]
+
+
+@given(views(), st.integers(1, 4000))
+def test_blocks_are_contiguous_and_together_the_array(array: NDArray[Any], size: int) -> None:
+    with patch.object(blocks, "BYTES", size):
+        found = [*blocks_of(array)]
+        made = [*blocks_of(Rows(array.shape, array.dtype, lambda start, stop: np.array(array[start:stop], order="C")))]
+    for rows in (found, made):
+        assert all(block.flags.c_contiguous and block.dtype == array.dtype for block in rows)
+        assert all(len(block) == 1 or block.nbytes <= size for block in rows)
+        np.testing.assert_array_equal(np.concatenate([array[:0], *rows]), array)
+
+
+@given(views(), st.integers(1, 4000))
+def test_a_copy_is_the_array(array: NDArray[Any], size: int) -> None:
+    with patch.object(blocks, "BYTES", size):
+        np.testing.assert_array_equal(copied(array, np.full(array.shape, np.nan, array.dtype)), array)
+
+
+@given(views(), st.integers(1, 4000), st.data())
+def test_pairs_are_the_same_places_of_both(array: NDArray[Any], size: int, data: st.DataObject) -> None:
+    other = np.array(array, "f8", order=data.draw(st.sampled_from(["C", "F"])))
+    with patch.object(blocks, "BYTES", size):
+        pairs = [*pairs_of(array, other)]
+    assert sum(one.size for one, _ in pairs) == array.size
+    for one, two in pairs:
+        np.testing.assert_array_equal(one, two)
+
+
+def test_an_array_without_axes_is_one_block() -> None:
+    assert [*blocks_of(np.array(3.0))] == [3.0]
+    assert [(one.item(), two.item()) for one, two in pairs_of(np.array(3.0), np.array(4.0))] == [(3.0, 4.0)]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_that_are_none_are_counted(order: Any) -> None:
+    array = np.zeros((300, 7), order=order)
+    array[[3, 200, 299], [0, 6, 6]] = np.nan, np.inf, -np.inf
+    with patch.object(blocks, "BYTES", 100):
+        assert not_finite(array) == 3
+        assert not_finite(array[4:200]) == 0
+
+
+@pytest.mark.parametrize("large", [1, 1 << 30], ids=["in a file", "in memory"])
+def test_what_is_kept_is_there_and_leaves_no_file(large: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LARGE", large)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array = np.arange(60.0).reshape(12, 5)
+    found = kept(array.shape, array.dtype, (array[row : row + 1] for row in range(12)))
+    assert not [*tmp_path.iterdir()]
+    np.testing.assert_array_equal(found, array)
+    let_go(found)
+    np.testing.assert_array_equal(found, array)
+    assert kept((0, 5), array.dtype, []).shape == (0, 5)
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_what_was_let_go_of_is_read_again(data: st.DataObject) -> None:
+    array = np.arange(30_000, dtype="<f4").reshape(100, 300)
+    with tempfile.TemporaryFile() as file:
+        file.write(b"head" + array.tobytes())
+        file.flush()
+        mapped = FileMap.of(file)
+    with patch.object(blocks, "LARGE", 1):
+        found = placed(mapped, array.dtype, array.shape, 4)
+    place = tuple(slice(*sorted(data.draw(st.tuples(st.integers(0, 300), st.integers(0, 300))))) for _ in range(2))
+    for view, wanted in ((found, array), (found.T, array.T), (found[::-1], array[::-1])):
+        let_go(view[place])
+        np.testing.assert_array_equal(view, wanted)
+
+
+def test_only_what_we_mapped_is_let_go_of(tmp_path: Path) -> None:
+    """Pages of a map that its owner writes to privately would be lost."""
+    (tmp_path / "a").write_bytes(bytes(40_000))
+    private = np.memmap(tmp_path / "a", "f4", "c")
+    private[:] = 7
+    assert [block.min() for block in blocks_of(private)] == [7]
+    let_go(private)
+    assert private.min() == 7
+
+
+@pytest.mark.parametrize("count", [1, 10_000])
+def test_what_is_mapped_stays_when_its_file_is_cut_short(count: int, tmp_path: Path) -> None:
+    """Reading a map of the file itself would end the process."""
+    path, content = tmp_path / "a", bytes(range(256)) * count
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        file.read(10)
+        mapped = FileMap.of(file)
+    os.truncate(path, 0)
+    assert mapped[:] == content
+
+
+def test_a_file_is_copied_where_the_system_does_not_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: int) -> int:
+        raise OSError(errno.ENOTSOCK, "Socket operation on non-socket")
+
+    monkeypatch.setattr(os, "sendfile", refusing)
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "a").write_bytes(content)
+    with (tmp_path / "a").open("rb") as file:
+        file.read(3)
+        assert FileMap.of(file)[:] == content
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with (tmp_path / "a").open("rb") as file, pytest.raises(InvalidFile, match="is empty"):
+        FileMap.of(file)
+
+
+@pytest.mark.parametrize("size", [3, 1 << 16])
+def test_mapped_bytes_are_read_as_a_file(size: int, tmp_path: Path) -> None:
+    content = np.arange(100_000, dtype="<u4").tobytes()
+    (tmp_path / "a").write_bytes(content)
+    with (tmp_path / "a").open("rb") as file:
+        mapped = memoryview(FileMap.of(file))
+    for stream in (Stream(mapped), io.BufferedReader(Stream(mapped))):
+        assert stream.read(size) + stream.read(size) == content[: 2 * size]
+        assert (stream.seek(-2, io.SEEK_END), stream.read(size)) == (len(content) - 2, content[-2:])
+        assert (stream.seek(size), stream.seek(1, io.SEEK_CUR), stream.read(2)) == (
+            size, size + 1, content[size + 1 : size + 3],
+        )  # fmt: skip
+        assert (stream.seek(len(content) + 9), stream.read(size)) == (len(content) + 9, b"")
