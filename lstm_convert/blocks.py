@@ -49,7 +49,7 @@ class FileMap(mmap.mmap):
             file: a file that others may write to.
 
         Raises:
-            InvalidFile: it is empty.
+            InvalidFile: it is empty, or there is no room for the copy.
         """
         size = os.fstat(file.fileno()).st_size
         file.seek(0)
@@ -57,10 +57,16 @@ class FileMap(mmap.mmap):
             if content := file.read(size):
                 return cls._holding(content)
         else:
-            with tempfile.TemporaryFile() as copy:
-                _copy(file, copy, size)
-                if os.fstat(copy.fileno()).st_size:
-                    return cls.of_own(copy)
+            try:
+                with tempfile.TemporaryFile() as copy:
+                    _copy(file, copy, size)
+                    if os.fstat(copy.fileno()).st_size:
+                        return cls.of_own(copy)
+            except OSError as error:
+                raise InvalidFile(
+                    f"this file cannot be copied, to be read: {error.strerror or error}",
+                    next_step=f"It needs {size} bytes of room in the temporary folder; TMPDIR names another.",
+                ) from error
         raise InvalidFile("this file is empty", next_step="Copy or download it again.")
 
     @classmethod

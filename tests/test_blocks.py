@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from helpers import FIXTURES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from lstm_convert import blocks
+from lstm_convert import blocks, load
 from lstm_convert.blocks import FileMap, Rows, Stream, blocks_of, copied, kept, let_go, not_finite, pairs_of, placed
 from lstm_convert.errors import InvalidFile
 
@@ -135,6 +137,17 @@ def test_a_file_is_copied_where_the_system_does_not_do_it(tmp_path: Path, monkey
     with (tmp_path / "a").open("rb") as file:
         file.read(3)
         assert FileMap.of(file)[:] == content
+
+
+def test_a_file_for_whose_copy_there_is_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "sendfile", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(blocks, "LARGE", 1)
+    with pytest.raises(InvalidFile, match="No space left on device"):
+        load(FIXTURES / "torch-2.13/gru.pt")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
