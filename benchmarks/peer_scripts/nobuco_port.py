@@ -5,9 +5,11 @@ python nobuco_port.py convert WEIGHTS.pt RESULT.h5
 
 import sys
 
+import with_torchvision  # noqa: F401 (before nobuco, which imports it)
+
+# isort: split
 import nobuco
 import torch
-import with_torchvision  # noqa: F401 (first)
 from nobuco import ChannelOrder
 from torch_run import loaded
 
