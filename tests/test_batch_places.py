@@ -60,6 +60,20 @@ def test_a_result_under_a_url_is_replaced_by_force_alone(memory: Any) -> None:
     assert memory.cat_file("/out/x.npz") != b"my own"
 
 
+def test_an_upload_that_is_refused_leaves_what_was_there(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(KERAS, "x.h5")
+    memory.pipe_file("/out/x.npz", b"before")
+
+    def refused(path: str, target: str) -> None:
+        if target.endswith(".npz"):
+            raise PermissionError("not yours")
+        memory.pipe_file(target, Path(path).read_bytes())
+
+    monkeypatch.setattr(memory, "put_file", refused)
+    assert batch("x.h5", "npz", "memory://out", force=True).failed == 1
+    assert memory.cat_file("/out/x.npz") == b"before"
+
+
 def test_an_upload_that_breaks_off_leaves_no_half_file(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lay(KERAS, "x.h5")
 

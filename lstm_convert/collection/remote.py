@@ -1,7 +1,7 @@
 """Files under URLs: s3, gs, hf, zip, memory and whatever else fsspec reaches."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,23 @@ def put(made: Path, url: str) -> None:
         MissingFramework: what reaches such a URL is not installed.
     """
     with _reached(url) as (system, path):
+        before = _noted(system, path)
         try:
             system.put_file(str(made), path)
         except BaseException:
-            with suppress(OSError):
-                system.rm_file(path)  # an object store shows none before it is whole; others may
+            if _noted(system, path) != before:  # an object store shows none before it is whole; others may
+                with suppress(OSError):
+                    system.rm_file(path)
             raise
+
+
+def _noted(system: Any, path: str) -> Mapping[str, Any] | None:
+    """Return what a system says of a file, its size and age among it, or None where it has none."""
+    try:
+        noted: Mapping[str, Any] = system.info(path)
+    except OSError:
+        return None
+    return noted
 
 
 @contextmanager

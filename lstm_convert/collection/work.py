@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from lstm_convert.collection import places
 from lstm_convert.collection.finding import Task
 from lstm_convert.errors import InvalidFile, LstmConvertError
+from lstm_convert.sources import AGAIN, CHANGED, watched
 
 CONVERTED, SKIPPED, FAILED = "converted", "skipped", "failed"
 
@@ -117,14 +118,14 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
     try:
         source, target = (places.absolute(place, job.folder) for place in (task.source, task.target))
         files = places.fetched(source, fetched)
-        before, sha256 = _state(files), _sha256(files)
+        has_changed, sha256 = watched(files[0]), _sha256(files)
         if job.gates:
             gates = _gates(files[0], job.options)
         if finished is not None and _is_whole(target, finished, sha256):
             status = SKIPPED
         else:
             facts = _convert(job, target, files[0], made)
-            _check_unchanged(files, before)
+            _check_unchanged(has_changed)
             facts["written"] = _place(made, target, force=job.force)
             status = CONVERTED
     except LstmConvertError as error:
@@ -157,14 +158,9 @@ def _sha256(files: Sequence[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _state(files: Sequence[Path]) -> list[tuple[int, ...]]:
-    """Return what tells that files were written meanwhile."""
-    return [(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) for found in map(Path.stat, files)]
-
-
-def _check_unchanged(files: Sequence[Path], before: list[tuple[int, ...]]) -> None:
-    if _state(files) != before:
-        raise InvalidFile("changed while it was read", next_step="Run again when nobody writes it.")
+def _check_unchanged(has_changed: Callable[[], bool]) -> None:
+    if has_changed():
+        raise InvalidFile(CHANGED, next_step=AGAIN)
 
 
 def _gates(path: Path, options: Mapping[str, Any]) -> Mapping[str, list[Any]]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.canonical import Layer
-from lstm_convert.errors import Unsupported
 from lstm_convert.network.operations.numbers import Bool, Float64
 
 _OF_TWO: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType({
@@ -31,17 +30,12 @@ def merge(layer: Layer, inputs: Sequence[Float64], masks: Sequence[Bool | None])
         layer: the layer.
         inputs: the arrays.
         masks: for each, which steps of it count in products, maxima and minima, (batch, time), or None.
-
-    Raises:
-        Unsupported: no such form is known.
     """
     form = layer.options["form"]
     if form == "concatenate":
         return np.concatenate(inputs, axis=layer.options["axis"])
     if form == "dot":
         return _dot(layer, *inputs)
-    if form not in _OF_TWO:
-        raise Unsupported(f"{layer.name}: merge {form!r} is not known")
     if form == "subtract" and inputs[2:]:
         raise ValueError(f"expected two inputs, found {len(inputs)}")
     inputs = of_one_rank(inputs)
