@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from lstm_convert import __version__
-from lstm_convert.collection import gate_table, log, places
+from lstm_convert.collection import gate_table, log, places, stopping
 from lstm_convert.collection.finding import find
 from lstm_convert.collection.running import Crew, Here, Processes, outcomes
 from lstm_convert.collection.work import CONVERTED, FAILED, SKIPPED, Job, Outcome
@@ -73,7 +73,8 @@ def batch(
 ) -> Collection:
     """Convert many files, each as `convert` does; what is wrong with one holds up no other.
 
-    What an earlier run with the same options converted is skipped, where neither source nor result has changed since.
+    What an earlier run with the same options converted is skipped, where neither source nor result has changed since. A
+    KeyboardInterrupt is raised once the files are finished and logged that are being worked on; a second one at once.
 
     Args:
         sources: paths, URLs and patterns such as `models/**/*.h5`; the folders below a pattern's fixed part are kept.
@@ -117,11 +118,13 @@ def batch(
         if executor is None:
             executor = Here() if workers is None else stack.enter_context(Processes(min(workers, len(tasks))))
         crew = stack.enter_context(Crew(job, executor, at_once))
+        stopped = stack.enter_context(stopping.put_off())
         done = outcomes(
             crew,
             [(task, finished.get(task.source)) for task in tasks],
             at_once,
             lambda number: None if progress is None else progress(number, len(tasks)),
+            stopped,
         )
         for outcome in done:
             for tell in told:
