@@ -81,7 +81,7 @@ MAY_IMPORT = {
         "sequences", "sources", "writing", PACKAGE,
     ],
     "collection": [
-        "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", "sources", PACKAGE,
+        "analysis", "containers", "collection", "conversion", "errors", "formats", "proofs", "report", "sources", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "proof", "sampling", "table"],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from lstm_convert import __version__
-from lstm_convert.collection import gate_table, log, places, stopping
+from lstm_convert.collection import archive, gate_table, log, places, stopping
 from lstm_convert.collection.finding import find
 from lstm_convert.collection.running import Crew, Here, Processes, outcomes
 from lstm_convert.collection.work import CONVERTED, FAILED, SKIPPED, Job, Outcome
@@ -79,7 +79,7 @@ def batch(
     Args:
         sources: paths, URLs and patterns such as `models/**/*.h5`; the folders below a pattern's fixed part are kept.
         to: the ending of the results, which says what they are to be: `safetensors`, `keras`, `py` …
-        out: the folder for the results and the log, `batch.jsonl`; a path or URL.
+        out: the folder for the results and the log, `batch.jsonl`: a path, URL, or `zip://::results.zip`.
         executor: who does the work: of threads, processes or machines. One that breaks is replaced by processes of this
             machine. None for `workers`.
         workers: how many processes to start; with an executor, how much it does at once; None to work in this process.
@@ -105,15 +105,17 @@ def batch(
         gate_table.check(table, force=force)
     statuses, reasons = Counter[str](), Counter[str]()
     with ExitStack() as stack:
-        journal = stack.enter_context(log.opened(out, _key(to, asked, proof=proof)))
+        unpacked = str(stack.enter_context(archive.unpacked(out))) if "::" in out else None
+        folder = out if unpacked is None else places.within(unpacked, archive.inside(out))
+        journal = stack.enter_context(log.opened(folder, _key(to, asked, proof=proof)))
         finished = journal.finished()
         told: list[Callable[[Outcome], None]] = [journal.add]
         if table is not None:
             told.append(stack.enter_context(gate_table.opened(table)))
         if each is not None:
             told.append(each)
-        scratch = None if places.is_url(out) else stack.enter_context(_scratch(out))
-        job = Job(asked, str(Path.cwd()), scratch, proof=proof, force=force, gates=table is not None)
+        scratch = None if places.is_url(folder) else stack.enter_context(_scratch(folder))
+        job = Job(asked, str(Path.cwd()), scratch, unpacked, proof=proof, force=force, gates=table is not None)
         at_once = workers or (1 if executor is None else _AT_ONCE)
         if executor is None:
             executor = Here() if workers is None else stack.enter_context(Processes(min(workers, len(tasks))))
