@@ -11,6 +11,7 @@ from lstm_convert.analysis.tables import COLUMNS
 from lstm_convert.collection import places
 from lstm_convert.collection.work import Outcome
 from lstm_convert.errors import InvalidFile, UnknownFormat, naming
+from lstm_convert.packages import needed
 from lstm_convert.report import tables
 
 Add = Callable[[Mapping[str, list[Any]]], None]
@@ -35,7 +36,7 @@ def check(place: str, *, force: bool) -> None:
         if PurePath(place).suffix not in (".parquet", ".csv"):
             raise UnknownFormat("is neither .parquet nor .csv", next_step="Choose one of these endings.")
         if place.endswith(".parquet"):
-            tables.require()
+            needed("pyarrow", "Parquet")
         if not force and places.exists(place) and _columns_of(place) != _COLUMNS:
             raise InvalidFile("exists already", next_step="Use another name, or --force to replace it.")
 
