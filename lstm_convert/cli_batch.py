@@ -87,16 +87,12 @@ def _cores() -> int:
 @contextmanager
 def _cluster(address: str) -> Iterator[tuple["Executor", int]]:
     """Yield what works on a Dask cluster, and how many files it works on at once."""
-    from lstm_convert.errors import InvalidFile, MissingFramework  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.errors import InvalidFile  # noqa: PLC0415 (--help stays fast)
+    from lstm_convert.packages import needed  # noqa: PLC0415 (--help stays fast)
 
+    distributed = needed("distributed", "--scheduler")
     try:
-        from distributed import Client  # noqa: PLC0415 (optional)
-    except ImportError as error:
-        raise MissingFramework(
-            "--scheduler needs Dask, which is not installed", next_step='pip install "lstm_convert[dask]"'
-        ) from error
-    try:
-        client = Client(address)
+        client = distributed.Client(address)
     except (OSError, ValueError) as error:
         raise InvalidFile(
             f"{address}: no scheduler answers: {error}", next_step="Start one: dask scheduler, and dask worker ADDRESS."

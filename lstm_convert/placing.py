@@ -116,9 +116,7 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
                 )
             _place(made, paths, obsolete)
     except OSError as error:
-        raise InvalidFile(
-            f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
-        ) from error
+        raise not_written(error) from error
     finally:
         try:
             made.rmdir()  # all are in their places
@@ -195,6 +193,17 @@ def _says(path: Path, text: str) -> bool:
         return path.read_bytes() == text.encode()
     except OSError:
         return False
+
+
+def not_written(error: OSError) -> InvalidFile:
+    """Return what the system said when a file was written as the error that this is.
+
+    Args:
+        error: what it said.
+    """
+    return InvalidFile(
+        f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
+    )
 
 
 def umask() -> int:

@@ -25,8 +25,10 @@ def test_without_a_framework_the_reference_stands_alone_and_says_so(monkeypatch:
     found = verify(KERAS_3 / "plain.keras", KERAS_3 / "plain.h5")
     assert found.same
     assert {row.compared for row in found.rows} == {"reference A, reference B"}
-    assert "A: run by the float64 reference alone; keras is not installed" in found.notes
-    assert any("PyTorch is not installed" in note for note in verify(PLAIN_TORCH, PLAIN_TORCH).notes)
+    assert "A: run by the float64 reference alone; running it needs Keras 3, which is not installed" in found.notes
+    assert any(
+        "running it needs PyTorch, which is not installed" in note for note in verify(PLAIN_TORCH, PLAIN_TORCH).notes
+    )
     with pytest.raises(MissingFramework):
         torch_running.runner(lstm_convert.load(PLAIN_TORCH), PLAIN_TORCH, None)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import owned
+from lstm_convert.blocks import changed, owned
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.containers.pickles import NEXT_STEP, Inert, Loaded, shown
@@ -173,9 +173,9 @@ def _stored(tensor: Tensor, name: str, region: Region | None) -> Stored:
         if 0 in shape:
             return np.empty(shape, dtype)
         flat = np.frombuffer(region.read(), dtype, size // dtype.itemsize, start)[tensor.offset :]
-        flat = flat.byteswap() if region.swapped else flat
         strides = [step * dtype.itemsize for step in stride]
-        return owned(np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False))
+        view = np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
+        return changed(view, dtype, np.ndarray.byteswap) if region.swapped else owned(view)
 
     return Stored(shape, dtype, read)
 

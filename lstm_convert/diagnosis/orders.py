@@ -30,7 +30,8 @@ class StoredOrder:
         return tuple(GATES.index(gate) for gate in self.gates)
 
 
-# Source: layouts.md section 0, each with its framework's own code.
+# *Source:* ONNX f754691, docs/Operators.md, "LSTM"; TensorFlow 1.15, rnn_cell_impl.py; MIOpen 2d1fd99, miopen.h;
+# OpenVINO, "LSTMCell"; Chainer 7, links/rnn/lstm.py; the others by their code of 2026.
 KNOWN_ORDERS = (
     StoredOrder("iofg", "ONNX"),
     StoredOrder("igfo", "a Keras 1 list, TensorFlow 1, Haiku, CNTK"),

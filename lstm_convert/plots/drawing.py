@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.errors import MissingFramework
 from lstm_convert.plots.picture import Picture, step_name
 
 if TYPE_CHECKING:
@@ -40,20 +39,6 @@ WIDTH = 5.4  # inches: letters are large enough on a phone, and in a talk
 _DPI = 190
 _WRITTEN_COLUMNS, _WRITTEN_ROWS = 8, 12  # a larger map has no room for numbers
 _STRIDES = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
-
-
-def require() -> None:
-    """Raise where the library that draws is not installed.
-
-    Raises:
-        MissingFramework: it is not.
-    """
-    try:
-        import matplotlib  # noqa: F401, ICN001, PLC0415 (optional; asking is what this is for)
-    except ImportError as error:
-        raise MissingFramework(
-            "pictures need matplotlib, which is not installed", next_step='pip install "lstm_convert[analysis]"'
-        ) from error
 
 
 class Drawn(NamedTuple):

@@ -13,7 +13,8 @@ import numpy as np
 from lstm_convert.analysis.engine import Analysis
 from lstm_convert.canonical import Recurrent
 from lstm_convert.errors import InvalidFile
-from lstm_convert.placing import alone_in, umask
+from lstm_convert.packages import needed
+from lstm_convert.placing import alone_in, not_written, umask
 from lstm_convert.plots import drawing
 from lstm_convert.plots.gallery import pictures
 from lstm_convert.report import tables
@@ -28,8 +29,8 @@ def require() -> None:
     Raises:
         MissingFramework: pyarrow or matplotlib is missing.
     """
-    tables.require()
-    drawing.require()
+    needed("pyarrow", "Parquet")
+    needed("matplotlib", "drawing")
 
 
 def check_free(folder: Path, *, force: bool) -> None:
@@ -111,9 +112,7 @@ def replacing(folder: Path, *, force: bool) -> Iterator[Path]:
                 temporary.chmod(0o777 & ~umask())
                 temporary.replace(folder)
     except OSError as error:
-        raise InvalidFile(
-            f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
-        ) from error
+        raise not_written(error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lstm_convert.analysis.tables import Table
-from lstm_convert.errors import MissingFramework
+from lstm_convert.packages import needed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,20 +27,6 @@ _NUMBER = frozenset({
 _BY_GATE = ("b_", "open_", "w_norm_", "u_norm_", "low_", "high_", "mean_", "sat_")
 
 
-def require() -> None:
-    """Raise where the library that writes Parquet is not installed.
-
-    Raises:
-        MissingFramework: it is not.
-    """
-    try:
-        import pyarrow.parquet  # noqa: F401, PLC0415 (optional; asking is what this is for)
-    except ImportError as error:
-        raise MissingFramework(
-            "Parquet needs pyarrow, which is not installed", next_step='pip install "lstm_convert[analysis]"'
-        ) from error
-
-
 def schema(columns: Iterable[str], metadata: Mapping[str, Any] | None = None) -> "pa.Schema":
     """Return the types of a table's columns as pyarrow has them.
 
@@ -51,9 +37,7 @@ def schema(columns: Iterable[str], metadata: Mapping[str, Any] | None = None) ->
     Raises:
         MissingFramework: pyarrow is not installed.
     """
-    require()
-    import pyarrow as pa  # noqa: PLC0415 (optional)
-
+    pa = needed("pyarrow", "Parquet")
     types = {"whole": pa.int64(), "truth": pa.bool_(), "number": pa.float64(), "text": pa.string()}
     said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (metadata or {}).items()}
     return pa.schema([(name, types[_type(name)]) for name in columns], metadata=said)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_convert.canonical import Model, Network, Provenance, Recurrent
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
+from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
 from lstm_convert.frameworks.keras import extended, reading, writing
 from lstm_convert.frameworks.keras.functional import architecture, as_listed
@@ -18,6 +18,7 @@ from lstm_convert.frameworks.keras.network_building import built
 from lstm_convert.frameworks.keras.network_graph import graph_document
 from lstm_convert.frameworks.keras.network_writing import network_refusals
 from lstm_convert.frameworks.live import keras_package, model_of, whole_network
+from lstm_convert.packages import needed
 from lstm_convert.packing import pack_arrays
 
 if TYPE_CHECKING:
@@ -88,14 +89,13 @@ def to_keras(
         Unsupported: Keras cannot compute some layer exactly, or the source holds layers that are not ported; each
             reason is listed.
     """
-    try:
-        import keras  # noqa: PLC0415 (only making a model needs it)
-    except ImportError as error:
-        raise MissingFramework("to_keras needs Keras 3", next_step="pip install keras tensorflow") from error
+    package = needed("keras", "to_keras")
     model = model_of(model, example)
     network = whole_network(model, lstm_only=lstm_only)
     result: keras.Model = (
-        _of_layers(keras, model, rename or {}) if network is None else _of_network(keras, model, network, rename or {})
+        _of_layers(package, model, rename or {})
+        if network is None
+        else _of_network(package, model, network, rename or {})
     )
     return result
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents
-from lstm_convert.errors import MissingFramework, Unsupported
+from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.keras.opening import (
     Opened,
     array_of,
     cell_of_ours,
     first_line,
-    installed,
     is_old,
     name_of,
     tensor_of,
 )
 from lstm_convert.frameworks.running import Array, NetworkEngine
+from lstm_convert.packages import needed
 
 
 def network_engine(model: Model, path: Path | None, contents: Contents | None) -> NetworkEngine:
@@ -32,10 +32,7 @@ def network_engine(model: Model, path: Path | None, contents: Contents | None) -
         MissingFramework: that Keras is not installed.
         Unsupported: it does not open the file, or would have to run code that is in it.
     """
-    name = "tf_keras" if is_old(model) else "keras"
-    keras = installed(name)
-    if keras is None:
-        raise MissingFramework(f"{name} is not installed", next_step=f"pip install {name} tensorflow")
+    keras = needed("tf_keras" if is_old(model) else "keras", "running it")
     with cell_of_ours(keras):
         whole, reason = Opened(keras, path, contents).whole
     if whole is None:

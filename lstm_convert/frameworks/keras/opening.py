@@ -8,7 +8,6 @@ it is always this package's, whatever source code lies beside the file.
 
 import importlib
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -20,9 +19,11 @@ from numpy.typing import NDArray
 
 from lstm_convert.canonical import Model
 from lstm_convert.containers import Contents
+from lstm_convert.errors import MissingFramework
 from lstm_convert.frameworks.keras import extended
 from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED
 from lstm_convert.frameworks.running import Array
+from lstm_convert.packages import needed
 
 _LAYERS = {
     "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Attention", "Average", "AveragePooling1D",
@@ -56,9 +57,8 @@ def is_old(model: Model) -> bool:
 
 def installed(name: str) -> Any:
     """Return a Keras by its package's name, or None where it is not installed."""
-    with suppress(ImportError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module(name)
+    with suppress(MissingFramework):
+        return needed(name, "running it")
     return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_convert.canonical import Cell, Model, Recurrent, RecurrentCell
 from lstm_convert.containers import Contents
-from lstm_convert.errors import MissingFramework, Unsupported
+from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks.keras import extended
 from lstm_convert.frameworks.keras.network_running import network_engine
@@ -28,6 +28,7 @@ from lstm_convert.frameworks.keras.recurrent_specs import CELL_CLASSES
 from lstm_convert.frameworks.keras.writing import refusals
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
 from lstm_convert.layout import Layout
+from lstm_convert.packages import needed
 from lstm_convert.packing import options, pack_arrays, rescaled
 from lstm_convert.table import KERAS_2, KERAS_EXTENDED, counterpart
 
@@ -50,12 +51,8 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
     Raises:
         MissingFramework: neither Keras 3 nor tf_keras is installed.
     """
-    old = is_old(model)
-    kerases = [keras for name in (("tf_keras", "keras") if old else ("keras",)) if (keras := installed(name))]
-    if not kerases:
-        package = "tf_keras" if old else "keras"
-        raise MissingFramework(f"{package} is not installed", next_step=f"pip install {package} tensorflow")
-    own = "tf_keras" if old else "keras"
+    own, *others = ("tf_keras", "keras") if is_old(model) else ("keras",)
+    kerases = [keras for name in (own, *others) if (keras := installed(name))] or [needed(own, "running it")]
     opened = Opened(kerases[0], path, contents) if kerases[0].__name__ == own else None
 
     def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)

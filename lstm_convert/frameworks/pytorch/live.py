@@ -10,7 +10,7 @@ import numpy as np
 from lstm_convert.activations import named
 from lstm_convert.canonical import TANH, LeftOut, Model, Provenance, Recurrent, SimpleRNN
 from lstm_convert.containers import Contents, Stored
-from lstm_convert.errors import InvalidFile, MissingFramework, Unsupported
+from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.export.network_state import network_state
 from lstm_convert.frameworks import ReadOptions, WriteOptions, renamed_network
 from lstm_convert.frameworks.live import model_of, whole_network
@@ -18,6 +18,7 @@ from lstm_convert.frameworks.pytorch import examples, state_dict, writing
 from lstm_convert.frameworks.pytorch.source_module import module_of
 from lstm_convert.frameworks.pytorch.tensors import array_of, tensor_of
 from lstm_convert.frameworks.pytorch.traced import Traced, traced
+from lstm_convert.packages import needed
 
 if TYPE_CHECKING:
     import keras
@@ -130,10 +131,7 @@ def to_torch(
         Unsupported: PyTorch cannot compute some layer exactly, or the source holds layers that are not ported; each
             reason is listed.
     """
-    try:
-        import torch  # noqa: PLC0415 (only making a module needs it)
-    except ImportError as error:
-        raise MissingFramework("to_torch needs PyTorch", next_step="pip install torch") from error
+    torch = needed("torch", "to_torch")
     model = model_of(model)
     network = whole_network(model, lstm_only=lstm_only)
     result: nn.Module = (

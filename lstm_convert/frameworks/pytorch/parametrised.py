@@ -6,24 +6,32 @@ fastai/text/models/awdlstm.py, WeightDropout
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.blocks import kept, let_go
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.table import PYTORCH
 
+Array = NDArray[Any]
 Float64 = NDArray[np.float64]
+Shape = tuple[int, ...]
+Rows = Callable[[slice], Float64]
 
 _WEIGHT = rf"(?:{'|'.join(PYTORCH.names(projection=True))})(?:_l\d+)?(?:_reverse)?"
 _PART = re.compile(
     rf"(?P<prefix>(?:.*[./])?)(?P<weight>{_WEIGHT})"
     r"(?P<part>_g|_v|_u|_orig|_mask|_raw|\.original\d*|\.\d+\..+)"
 )
+
+
+# Of a weight so many numbers are computed at a time.
+_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -33,31 +41,52 @@ class Recipe:
     Args:
         name: what people call it.
         parts: what its keys add to the weight's, in order.
-        compute: the weight from these parts, in float64.
+        rows: from the parts and the weight's shape, what computes some of its rows in float64.
     """
 
     name: str
     parts: tuple[str, ...]
-    compute: Callable[..., Float64]
+    rows: Callable[..., Rows]
 
 
-def _weight_norm(g: Float64, v: Float64) -> Float64:
+def _weight_norm(shape: Shape, g: Array, v: Array) -> Rows:
     """Return g v / |v|, the norm over the axes along which g has one number."""
     axes = tuple(axis for axis in range(v.ndim) if g.ndim != v.ndim or g.shape[axis] == 1)
-    return np.asarray(g * (v / np.sqrt((v * v).sum(axis=axes, keepdims=g.ndim == v.ndim))))
+    squares = [(block * block).sum(axis=axes, keepdims=g.ndim == v.ndim) for block in _blocks(v)]
+    length = np.sqrt(sum(squares) if 0 in axes else np.concatenate(squares))
+    return lambda at: _some(g, shape, at) * (_some(v, shape, at) / _some(length, shape, at))
 
 
-def _spectral_norm(original: Float64, u: Float64, v: Float64) -> Float64:
+def _spectral_norm(shape: Shape, original: Array, u: Array, v: Array) -> Rows:
     """Return W / sigma; u and v are its singular vectors as the last step of training left them."""
-    return np.asarray(original / (u @ (original @ v)))
+    sigma = u.astype(np.float64) @ np.concatenate([block @ v.astype(np.float64) for block in _blocks(original)])
+    return lambda at: _some(original, shape, at) / _some(sigma, shape, at)
 
 
-def _masked(original: Float64, mask: Float64) -> Float64:
-    return original * mask
+def _masked(shape: Shape, original: Array, mask: Array) -> Rows:
+    return lambda at: _some(original, shape, at) * _some(mask, shape, at)
 
 
-def _itself(raw: Float64) -> Float64:
-    return raw
+def _itself(shape: Shape, raw: Array) -> Rows:
+    return lambda at: _some(raw, shape, at)
+
+
+def _blocks(array: Array) -> Iterator[Float64]:
+    return (_some(array, array.shape, at) for at in _places(array.shape))
+
+
+def _places(shape: Shape) -> Iterator[slice]:
+    """Yield the rows of an array of some shape, as many at a time as have about so many numbers."""
+    at_once = max(1, _AT_ONCE // max(1, math.prod(shape[1:])))
+    return (slice(start, start + at_once) for start in range(0, shape[0], at_once))
+
+
+def _some(array: Array, shape: Shape, at: slice) -> Float64:
+    """Return some rows, in float64, of what an array is once it has a shape that it may be repeated to."""
+    rows = np.broadcast_to(array, shape)[at]
+    numbers = rows.astype(np.float64)
+    let_go(rows)
+    return numbers
 
 
 RECIPES = (
@@ -115,12 +144,13 @@ def _computed(recipe: Recipe, parts: Mapping[str, str], arrays: Mapping[str, Sto
     if weight.dtype.kind in "biu":
         raise InvalidFile(f"the parts of a {recipe.name} are whole numbers: {', '.join(parts.values())}")
 
-    def read() -> NDArray[Any]:
+    def read() -> Array:
         try:
             with np.errstate(all="ignore"):  # weights that are no numbers are refused once they are all there
-                values = [arrays[parts[part]].read().astype(np.float64) for part in recipe.parts]
-                return np.asarray(recipe.compute(*values)).astype(weight.dtype).reshape(weight.shape)
-        except ValueError as error:
+                rows = recipe.rows(weight.shape, *(arrays[parts[part]].read() for part in recipe.parts))
+                blocks = (rows(at).astype(weight.dtype) for at in _places(weight.shape))
+                return kept(weight.shape, weight.dtype, blocks)
+        except (ValueError, IndexError) as error:
             shapes = [f"{parts[part]}: {arrays[parts[part]].shape}" for part in recipe.parts]
             raise InvalidFile(f"the parts of a {recipe.name} do not fit together: {error}", shapes) from error
 

@@ -1,6 +1,5 @@
 """PyTorch's own modules and cells on the tensors of a file, read by PyTorch itself with weights_only=True."""
 
-import importlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from lstm_convert.containers import Contents
 from lstm_convert.errors import MissingFramework, Unsupported
 from lstm_convert.frameworks.pytorch.writing import is_cell, layout_of, module_name, settings
 from lstm_convert.frameworks.running import Array, Engine, Ran, Runner
+from lstm_convert.packages import needed
 from lstm_convert.packing import pack_arrays
 
 # What torch.save begins with: a zip archive, or a pickle before version 1.6.
@@ -31,10 +31,7 @@ def runner(model: Model, path: Path | None, contents: Contents | None) -> Runner
     Raises:
         MissingFramework: PyTorch is not installed.
     """
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError as error:
-        raise MissingFramework(f"PyTorch is not installed ({error})", next_step="pip install torch") from error
+    torch = needed("torch", "running it")
     tensors, reason = _tensors(torch, path)
 
     def engine(number: int, return_sequences: bool) -> Engine:  # noqa: FBT001 (of two arguments, as all runners)
@@ -62,9 +59,9 @@ def _tensors(torch: Any, path: Path | None) -> tuple[dict[str, Any], str]:
             warnings.simplefilter("ignore")  # the library never warns, and does not let PyTorch do so for it
             if file.read(2).startswith(_TORCH_SAVE):
                 return dict(_flat(torch, torch.load(path, map_location="cpu", weights_only=True), "")), ""
-            return dict(importlib.import_module("safetensors.torch").load_file(path)), ""
-    except ImportError:
-        return {}, "the package safetensors is not installed"
+            return dict(needed("safetensors.torch", "running it").load_file(path)), ""
+    except MissingFramework as error:
+        return {}, error.reason
     except Exception as error:  # noqa: BLE001 (whatever PyTorch says of a file it does not open)
         return {}, f"PyTorch does not open the file: {str(error).splitlines()[0]:.150}"
 

@@ -4,7 +4,6 @@ The text is generated again from the document beside the weights. Only where the
 what the file does; a text that was edited, or that another version wrote, is neither executed nor stood in for.
 """
 
-import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ import numpy as np
 
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.containers import Contents
-from lstm_convert.errors import MissingFramework, Unsupported
+from lstm_convert.errors import Unsupported
 from lstm_convert.export.network_state import network_keys
 from lstm_convert.export.plan import Part, planned
 from lstm_convert.export.state import keys
@@ -26,6 +25,7 @@ from lstm_convert.frameworks.pytorch.running import in_float64
 from lstm_convert.frameworks.pytorch.source import read
 from lstm_convert.frameworks.pytorch.source_module import module_of
 from lstm_convert.frameworks.running import Array, Engine, NetworkEngine, Ran, Runner
+from lstm_convert.packages import needed
 
 _SOURCE = "source"
 _ENDING = ".safetensors"
@@ -81,12 +81,7 @@ def _opened(path: Path | None, contents: Contents | None) -> tuple[Model, Any, s
     """Return what was written, its module with the weights of the file, why that was made anew or "", and PyTorch."""
     if path is None or contents is None:
         raise Unsupported("the model is in memory")
-    try:
-        torch, _ = (importlib.import_module(name) for name in ("torch", "safetensors.torch"))
-    except ImportError as error:
-        raise MissingFramework(
-            f"PyTorch or safetensors is not installed ({error})", next_step="pip install torch safetensors"
-        ) from error
+    torch, _ = (needed(name, "running its source") for name in ("torch", "safetensors.torch"))
     written = read(contents, ReadOptions())  # as it was written: what `load` adds stands in no source code
     module = module_of(written)
     found, rebuilt = contents.document(_SOURCE), ""
