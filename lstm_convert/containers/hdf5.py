@@ -178,7 +178,7 @@ def _collect(
 
 
 def _links(group: h5g.GroupID) -> list[tuple[bytes, int]]:
-    """Return the name and kind of each link in a group, in the order of their making where that is known, or by name."""
+    """Return the name and kind of each link in a group, as they were made where that is known, or by name."""
     ordered = group.get_create_plist().get_link_creation_order() & h5p.CRT_ORDER_TRACKED
     found: list[tuple[bytes, int]] = []
     group.links.iterate(
