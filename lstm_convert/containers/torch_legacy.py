@@ -72,23 +72,24 @@ def opened(path: Path) -> Iterator[Contents]:
 
 
 def _contents(mapped: FileMap) -> Contents:
+    end = 0
     for number, (what, expected) in enumerate([("magic number", MAGIC), ("version", VERSION)], start=1):
-        found = load(mapped, f"pickle {number} of 5", {}).value
-        if found != expected:
-            raise InvalidFile(f"the {what} should be {expected}, is {shown(found)}")
-    load(mapped, "pickle 3 of 5", {})
+        found = load(mapped, f"pickle {number} of 5", {}, start=end)
+        end = found.end
+        if found.value != expected:
+            raise InvalidFile(f"the {what} should be {expected}, is {shown(found.value)}")
+    system = load(mapped, "pickle 3 of 5", {}, start=end)
     storages = Storages()
-    loaded = load(mapped, "pickle 4 of 5", CALLS, storages.resolve)
-    keys = load(mapped, "pickle 5 of 5", {}).value
-    return contents_of(loaded, "legacy", _regions(mapped, keys, storages).get)
+    loaded = load(mapped, "pickle 4 of 5", CALLS, storages.resolve, start=system.end)
+    keys = load(mapped, "pickle 5 of 5", {}, start=loaded.end)
+    return contents_of(loaded, "legacy", _regions(mapped, keys.value, keys.end, storages).get)
 
 
-def _regions(mapped: FileMap, keys: Any, storages: Storages) -> dict[str, Region]:
-    """Return where the bytes of each storage are, after following them to the last."""
+def _regions(mapped: FileMap, keys: Any, start: int, storages: Storages) -> dict[str, Region]:
+    """Return where the bytes of each storage are, which lie from some place on, after following them to the last."""
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidFile("the list of storages is no list of keys")
     regions: dict[str, Region] = {}
-    start = mapped.tell()
     for key in keys:
         storage = storages.roots.get(key)
         if storage is None or key in regions:
