@@ -190,6 +190,18 @@ def test_one_wrong_number_of_a_large_layer_is_found(name: str, place: str) -> No
 
 
 @pytest.mark.usefixtures("few_are_many")
+def test_one_wrong_peephole_of_a_large_layer_is_found() -> None:
+    peephole = np.random.default_rng(1).normal(size=(3, 20)).astype("f4")
+    source = model(peephole=peephole)
+    assert prove(source, source).compared == 4 * 20 * (15 + 20 + 1) + 3 * 20
+    for unit in range(20):
+        wrong = peephole.copy()
+        wrong[1, unit] *= 1 + 2.0**-20
+        with pytest.raises(InvalidFile, match=r"peephole\.f|does not compute the same"):
+            prove(source, model(peephole=wrong))
+
+
+@pytest.mark.usefixtures("few_are_many")
 def test_gates_that_were_scaled_are_compared_with_the_factor() -> None:
     hard = model(gate=Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5}))
     cell = rescaled(KERAS_3, hard.layers[0].forward)

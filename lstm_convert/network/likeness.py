@@ -12,7 +12,7 @@ from lstm_convert.network.masks import reaching
 from lstm_convert.sampling import same_numbers, size
 
 # What a recurrent layer is called with beside its cells; names aside, which a file may change.
-_CALLED = ("merge", "go_backwards", "return_sequences", "return_state", "zero_output_for_mask")
+_CALLED = ("merge", "go_backwards", "return_sequences", "return_state")
 
 
 def is_large(network: Network) -> bool:
@@ -91,5 +91,12 @@ def _wiring(network: Network) -> tuple[object, ...]:
     """Return who reads whom, by numbers."""
     number = {name: place for place, name in enumerate(network.layers)}
     calls = [(number[call.layer], call.inputs, call.states, call.mask) for call in network.calls]
-    merges = any(layer.kind == "merge" for layer in network.layers.values()) and any(reaching(network))
-    return ([each.shape for each in network.inputs], calls, network.outputs, merges and network.joins)
+    return ([each.shape for each in network.inputs], calls, network.outputs, _masking(network))
+
+
+def _masking(network: Network) -> tuple[object, ...]:
+    """Return what is done with masks, where there are any."""
+    if not any(reaching(network)) and not any(call.mask for call in network.calls):
+        return ()
+    merges = any(layer.kind == "merge" for layer in network.layers.values())
+    return (merges and network.joins, *(layer.zero_output_for_mask for layer in network.recurrent))
