@@ -130,10 +130,11 @@ def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
     from lstm_convert.network.proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
 
     whole = prove_network(model.network, result.network)
+    run = whole if whole.tolerance else proof  # where all numbers were compared instead, the layers alone were run
     return replace(
         whole,
-        max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference),
-        tolerance=max(whole.tolerance, proof.tolerance) if whole.compared else whole.tolerance,
+        max_abs_difference=run.max_abs_difference,
+        tolerance=run.tolerance,
         sampled=proof.sampled,
         compared=whole.compared + proof.compared,
         same=whole.same + proof.same,
