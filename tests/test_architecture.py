@@ -22,7 +22,9 @@ MODULES = {
 # What the modules of each part may import of the others; a folder is one part, and so is the package itself.
 MAY_IMPORT = {
     "errors": [],
-    "blocks": ["errors"],
+    "beside": [],
+    "mapped": ["beside", "errors"],
+    "blocks": ["mapped"],
     "bundle": [],
     "canonical": ["canonical", "errors"],
     "activations": ["canonical", "errors"],
@@ -35,16 +37,16 @@ MAY_IMPORT = {
         "sequences",
     ],
     "precision": ["blocks", "canonical", "errors"],
-    "sampling": ["blocks", "canonical", "errors", "precision"],
+    "sampling": ["beside", "blocks", "canonical", "errors", "precision"],
     "proof": ["canonical", "errors", "precision", "reference", "sampling"],
     "formats": ["errors"],
     "json_text": ["errors"],
     "yaml_text": ["errors"],
-    "containers": ["blocks", "containers", "errors", "json_text"],
+    "containers": ["beside", "blocks", "containers", "errors", "json_text", "mapped"],
     "export": ["activations", "blocks", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
         "activations", "blocks", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
-        "json_text", "network", "packing", "table",
+        "json_text", "mapped", "network", "packing", "table",
     ],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
@@ -54,8 +56,8 @@ MAY_IMPORT = {
     "placing": ["errors"],
     "sources": ["errors", "formats"],
     "writing": [
-        "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof", "proofs",
-        "sources",
+        "blocks", "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
+        "proofs", "sources",
     ],
     "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],

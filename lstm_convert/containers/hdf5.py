@@ -5,20 +5,25 @@
 
 import io
 import math
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
-from lstm_convert.blocks import BYTES, FileMap, Stream, kept, placed, rows_at_once
+from lstm_convert import blocks
+from lstm_convert.blocks import BYTES, kept, placed, rows_at_once
 from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
 from lstm_convert.containers.hdf5_search import places
-from lstm_convert.containers.raw import byte_count
+from lstm_convert.containers.raw import byte_count, little_endian
 from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import Stream, mapped
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -42,42 +47,41 @@ def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's s
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Yield the arrays and attributes of an HDF5 file, both by their path in it.
+
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
 
     Raises:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
-    with path.open("rb") as file:
-        mapped = FileMap.of(file)
-    try:
-        with opened_within(memoryview(mapped)) as contents:
-            yield contents
-    finally:
-        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-            mapped.close()
+    with mapped(path, own=own) as content, opened_within(memoryview(content), own=own) as contents:
+        yield replace(contents, sha256=content.sha256)
 
 
 @contextmanager
-def opened_within(content: memoryview) -> Iterator[Contents]:
+def opened_within(content: memoryview, *, own: bool = False) -> Iterator[Contents]:
     """Yield the same of an HDF5 file that is a part of another.
 
     Args:
         content: its bytes.
+        own: whether we made it.
 
     Raises:
         InvalidFile: as `opened` raises.
     """
-    longest = _refuse_endless(io.BufferedReader(Stream(content)))
+    longest = 0 if own else _refuse_endless(content)
     with _opened(content) as file:
         yield _contents(file, content, longest)
 
 
-def _refuse_endless(file: BinaryIO) -> int:
+def _refuse_endless(content: memoryview) -> int:
     """Return how long the longest text in a file is, and raise where the HDF5 library would lock up."""
-    found = places(file, (hdf5_heaps.START, hdf5_trees.START))
-    hdf5_trees.refuse_endless(file, found[hdf5_trees.START])
-    return hdf5_heaps.longest_text(file, found[hdf5_heaps.START])
+    found = places(content, (hdf5_heaps.START, hdf5_trees.START))
+    hdf5_trees.refuse_endless(content, found[hdf5_trees.START])
+    return hdf5_heaps.longest_text(content, found[hdf5_heaps.START])
 
 
 def _opened(content: memoryview) -> h5py.File:
@@ -112,36 +116,59 @@ def write(path: Path, contents: Contents) -> None:
         path: where to.
         contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
     """
-    with path.open("w+b") as stream:
-        write_to(stream, contents)
+    with path.open("wb") as file, made(contents) as (_, chunks):
+        file.writelines(chunks)
 
 
-def write_to(stream: IO[bytes], contents: Contents) -> None:
-    """Write the same to a stream that is open for reading and writing, and empty.
+@contextmanager
+def made(contents: Contents) -> Iterator[tuple[int, Iterator[bytes | memoryview]]]:
+    """Yield how many bytes the same has as an HDF5 file, and what makes them one after the other.
+
+    The HDF5 library makes the file without the numbers of large arrays; these follow when their turn comes.
 
     Args:
-        stream: where to.
         contents: as in `write`.
     """
+    large = {name for name, stored in contents.arrays.items() if byte_count(stored) >= blocks.LARGE}
+    left_out: dict[int, Stored] = {}
     # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
-    with h5py.File(stream, "w") as file:
-        for group, values in contents.attributes.items():
-            if group not in contents.arrays:
-                _set_attributes(file.require_group(group or "/"), values)
-        for name, stored in contents.arrays.items():
-            dataset = file.create_dataset(name, stored.shape, stored.dtype)
-            _fill(dataset, stored)
-            _set_attributes(dataset, contents.attributes.get(name, {}))
+    with tempfile.TemporaryFile() if large else io.BytesIO() as frame:
+        with h5py.File(frame, "w") as file:
+            for group, values in contents.attributes.items():
+                if group not in contents.arrays:
+                    _set_attributes(file.require_group(group or "/"), values)
+            for name, stored in contents.arrays.items():
+                dataset = file.create_dataset(name, stored.shape, stored.dtype.newbyteorder("<"), dcpl=_in_its_place())
+                if name in large and (start := dataset.id.get_offset()) is not None:
+                    left_out[start] = stored
+                else:
+                    dataset[...] = stored.read()
+                _set_attributes(dataset, contents.attributes.get(name, {}))
+        yield frame.seek(0, io.SEEK_END), _filled(frame, left_out)
 
 
-def _fill(dataset: h5py.Dataset, stored: Stored) -> None:
-    if not stored.shape:
-        dataset[()] = stored.read()
-        return
-    first = 0
-    for block in stored.blocks():
-        dataset[first : first + len(block)] = block
-        first += len(block)
+def _in_its_place() -> h5py.h5p.PropDCID:
+    """Return what makes an array have its place in the file before its numbers are there."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return properties
+
+
+def _filled(frame: IO[bytes], left_out: Mapping[int, Stored]) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a file, and where arrays were left out those of them."""
+    place = 0
+    for start, stored in sorted(left_out.items(), key=itemgetter(0)):
+        yield from _between(frame, place, start)
+        yield from little_endian(stored)
+        place = start + byte_count(stored)
+    yield from _between(frame, place, frame.seek(0, io.SEEK_END))
+
+
+def _between(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
+    for place in range(start, stop, blocks.LARGE):
+        file.seek(place)
+        yield file.read(min(blocks.LARGE, stop - place))
 
 
 def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
