@@ -9,6 +9,7 @@ keras/src/activations.py
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def function(activation: Activation) -> Callable[[Float64], Float64]:
     known = FUNCTIONS.get(activation.name)
     if known is None or set(activation.parameters) != set(NUMBERS.get(activation.name, {})):
         raise Unsupported(f"activation {activation} is not known", [f"known are {', '.join(FUNCTIONS)}"])
-    return lambda x: known(x, **activation.parameters)
+    return partial(known, **activation.parameters) if activation.parameters else known
 
 
 def derivative(activation: Activation) -> Callable[[Float64, Float64], Float64]:

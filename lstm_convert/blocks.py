@@ -117,7 +117,7 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
 
 def not_finite(array: Array) -> int:
     """Return how many numbers of an array are NaN or infinite."""
-    blocks = blocks_of(array.T if _is_turned(array) else array)
+    blocks = [array] if array.nbytes < LARGE else blocks_of(array.T if _is_turned(array) else array)
     with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
         return sum(block.size - int(np.count_nonzero(np.isfinite(block))) for block in blocks)
 
@@ -129,7 +129,7 @@ def copied(source: Array, target: Array) -> Array:
         source: the array.
         target: the other, each row of it contiguous.
     """
-    if not source.size or source.ndim < 2:  # noqa: PLR2004 (a matrix, or more)
+    if source.nbytes < LARGE or source.ndim < 2:  # noqa: PLR2004 (a matrix, or more)
         target[...] = source
         return target
     turned = _is_turned(source)

@@ -133,6 +133,8 @@ def save(
             path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer, lstm_only=lstm_only
         )
         model, options = portion(model, for_writing(path)[0].adapter, options)
+        place = place_of(path)
+    check_free(place, force=force)
     write(model, path, options, force=force)
 
 

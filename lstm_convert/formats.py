@@ -4,6 +4,7 @@ Modules are named, not imported: what a file does not need is never loaded.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -39,12 +40,12 @@ class Format:
     beside: str = ""
     parts: str = ""
 
-    @property
+    @cached_property
     def opener(self) -> ModuleType:
         """The container's module."""
         return import_module(f"lstm_convert.containers.{self.container}")
 
-    @property
+    @cached_property
     def adapter(self) -> ModuleType:
         """The framework's module."""
         return import_module(f"lstm_convert.frameworks.{self.framework}")
@@ -155,6 +156,8 @@ FORMATS = (
     ),
 )
 
+_WRITTEN_AS = {extension: entry for entry in FORMATS for extension in entry.extensions}
+
 # What a target may leave to the user's own code.
 ALLOWABLE = ("hard_sigmoid", "mask", "go_backwards", "merge", "relu")
 
@@ -195,16 +198,16 @@ def for_writing(path: Path) -> tuple[Format, str]:
     Raises:
         UnknownFormat: no kind is written under this ending.
     """
-    endings = {extension: entry for entry in FORMATS for extension in entry.extensions}
-    fitting = [extension for extension in endings if path.name.endswith(extension)]
+    name = path.name
+    fitting = [extension for extension in _WRITTEN_AS if name.endswith(extension)]
     if not fitting:
         raise UnknownFormat(
             "has an ending under which nothing is written",
-            [f"expected one of {', '.join(endings)}"],
+            [f"expected one of {', '.join(_WRITTEN_AS)}"],
             "Choose one of these.",
         )
     longest = max(fitting, key=len)
-    return endings[longest], longest
+    return _WRITTEN_AS[longest], longest
 
 
 def support() -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ the first gate, then those of the second, … A slot whose axes name no gate is 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, RecurrentCell
@@ -15,6 +16,9 @@ from lstm_convert.errors import Unsupported
 # What else the gates' letters are called: Keras and cuDNN say c(ell), TensorFlow 1 says j; of a GRU, Keras says h and
 # PyTorch n(ew).
 _CANDIDATE_LETTERS = "cjhn"
+
+# The order in which canonical cells have them.
+_CANONICAL_AXES = ("gate", "side", "peephole", "projection", "unit", "input", "state")
 
 # What a cell may have that not every layout has a place for.
 _EXTRAS = {
@@ -43,15 +47,27 @@ class Slot:
     axes: str
     byte_transposed: bool = False
 
-    @property
+    @cached_property
     def groups(self) -> list[list[str]]:
         """The axes as stored, each a list of those it joins, slowest first."""
         return [group.strip("()").split() for group in _split_outside_parentheses(self.axes)]
 
-    @property
+    @cached_property
     def factors(self) -> list[str]:
         """All axes, joined ones taken apart."""
         return [axis for group in self.groups for axis in group]
+
+    @cached_property
+    def to_canonical(self) -> list[int]:
+        """Where canonical cells' axes are among the factors, that of the gates first where there is one."""
+        return [self.factors.index(axis) for axis in _CANONICAL_AXES if axis in self.factors]
+
+    @cached_property
+    def to_stored(self) -> list[int]:
+        """Where the factors are among canonical cells' axes, but for that of the gates."""
+        stored = [axis for axis in self.factors if axis != "gate"]
+        canonical = sorted(stored, key=_CANONICAL_AXES.index)
+        return [canonical.index(axis) for axis in stored]
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape this array has for given sizes of the axes."""
@@ -113,7 +129,7 @@ class Layout:
             wanted = ", ".join(self.cell.letters)
             raise ValueError(f"layout {self.name}: {self.gates!r} does not name the gates {wanted} once each")
 
-    @property
+    @cached_property
     def slots(self) -> dict[str, Slot]:
         """The slots this layout has, under the canonical names of what they hold."""
         slots = {
@@ -126,12 +142,12 @@ class Layout:
         }
         return {name: slot for name, slot in slots.items() if slot is not None}
 
-    @property
+    @cached_property
     def has_two_biases(self) -> bool:
         """Whether the layout keeps the biases of the input side and of the recurrent side apart."""
         return self.recurrent_bias is not None or "side" in self.bias.factors
 
-    @property
+    @cached_property
     def permutation(self) -> list[int]:
         """For each canonical gate, its place in the stored order."""
         stored = [canonical_letter(letter) for letter in self.gates]

@@ -163,15 +163,12 @@ def _check(row: Layout, bundle: Bundle, sizes: Sizes) -> None:
     problems = []
     expected = {stored: slot for _, slot in _present(row, bundle.arrays) for stored in _stored_names(row, slot)}
     for stored, slot in expected.items():
-        label = bundle.keys.get(stored, stored)
-        wanted = f"({', '.join(' x '.join(group) for group in slot.groups)})"
-        wanted = f"{slot.shape(sizes)} = {wanted}" if sizes else wanted
-        if stored not in bundle.arrays:
-            problems.append(f"{label}: expected {wanted}, found nothing")
-            continue
-        shape = bundle.arrays[stored].shape
-        if shape != slot.shape(sizes) if sizes else len(shape) != len(slot.groups):
-            problems.append(f"{label}: expected {wanted}, found {shape}")
+        found = bundle.arrays.get(stored)
+        if found is None or (found.shape != slot.shape(sizes) if sizes else found.ndim != len(slot.groups)):
+            wanted = f"({', '.join(' x '.join(group) for group in slot.groups)})"
+            wanted = f"{slot.shape(sizes)} = {wanted}" if sizes else wanted
+            there = "nothing" if found is None else found.shape
+            problems.append(f"{bundle.keys.get(stored, stored)}: expected {wanted}, found {there}")
     problems += [
         f"{bundle.keys.get(name, name)}: {array.shape} has no place in {row.name}"
         for name, array in bundle.arrays.items()
@@ -185,19 +182,12 @@ def _check(row: Layout, bundle: Bundle, sizes: Sizes) -> None:
         )
 
 
-def _axes_of_gate(slot: Slot) -> list[str]:
-    """Return the axes of one gate, or of what is no gate's, in the order in which canonical cells have them."""
-    order = ["side", "peephole", "projection", "unit", "input", "state"]
-    return sorted((axis for axis in slot.factors if axis != "gate"), key=order.index)
-
-
 def _take(row: Layout, slot: Slot, arrays: Mapping[str, Array], sizes: Sizes) -> Any:
     """Return what a slot holds: an array for each gate, in canonical order, or the one that is no gate's."""
     apart = [arrays[stored].reshape([sizes[axis] for axis in slot.factors]) for stored in _stored_names(row, slot)]
+    turned = [array.transpose(slot.to_canonical) for array in apart]
     if "gate" in slot.factors:
-        apart = list(np.moveaxis(apart[0], slot.factors.index("gate"), 0))
-    stored_axes = [axis for axis in slot.factors if axis != "gate"]
-    turned = [array.transpose([stored_axes.index(axis) for axis in _axes_of_gate(slot)]) for array in apart]
+        turned = list(turned[0])
     if slot in (row.projection, row.peephole):
         return turned[0]
     if slot.byte_transposed:
@@ -207,15 +197,13 @@ def _take(row: Layout, slot: Slot, arrays: Mapping[str, Array], sizes: Sizes) ->
 
 def _put(row: Layout, slot: Slot, held: Gates | Array, sizes: Sizes) -> dict[str, Array | Rows]:
     """Return a slot's arrays under their stored names; the inverse of `_take`."""
-    stored_axes = [axis for axis in slot.factors if axis != "gate"]
-    to_stored = [_axes_of_gate(slot).index(axis) for axis in stored_axes]
     if slot in (row.projection, row.peephole):
-        return {slot.name: np.asarray(held).transpose(to_stored)}
+        return {slot.name: np.asarray(held).transpose(slot.to_stored)}
     gates = list(held)
     in_order = [gates[row.permutation.index(place)] for place in range(len(gates))]
     if slot.byte_transposed:
         in_order = [_in_order(gate).reshape(gate.shape[::-1]).T for gate in in_order]
-    turned = [gate.transpose(to_stored) for gate in in_order]
+    turned = [gate.transpose(slot.to_stored) for gate in in_order]
     if "gate" not in slot.factors:
         return dict(zip(_stored_names(row, slot), turned, strict=True))
     return {slot.name: _joined(slot, turned, slot.shape(sizes))}

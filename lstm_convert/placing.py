@@ -28,7 +28,9 @@ def place_of(path: Path) -> Path:
     Raises:
         InvalidFile: it is a link that leads back to itself.
     """
-    place = Path(os.path.realpath(path)) if os.path.islink(path) else path  # noqa: PTH114 (Path's raises on long names)
+    if not os.path.islink(path):  # noqa: PTH114 (Path's raises on long names)
+        return path
+    place = Path(os.path.realpath(path))
     if os.path.islink(place):  # noqa: PTH114 (as above)
         raise InvalidFile("is a link that leads back to itself", next_step="Name a file.")
     return place
@@ -50,7 +52,8 @@ def check_free(path: Path, *, force: bool) -> None:
         InvalidFile: it is a folder, exists already, or lies in no folder.
     """
     try:
-        is_folder, exists, has_folder = path.is_dir(), path.exists(), path.parent.is_dir()
+        exists = path.exists()
+        is_folder, has_folder = exists and path.is_dir(), exists or path.parent.is_dir()
     except OSError as error:
         raise InvalidFile(f"cannot be written: {error.strerror}", next_step="Use another name.") from error
     if is_folder:
@@ -104,9 +107,7 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
     try:
         yield made
         for path in paths:
-            with (made / path.name).open("rb+") as file:
-                os.fsync(file.fileno())
-            (made / path.name).chmod(0o666 & ~umask())
+            _settle(made / path.name)
         with alone_in(folder):
             if not force and (there := [path.name for path in (*paths, *obsolete) if path.exists()]):
                 raise InvalidFile(
@@ -117,7 +118,20 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
     except OSError as error:
         raise not_written(error) from error
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        try:
+            made.rmdir()  # all are in their places
+        except OSError:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _settle(path: Path) -> None:
+    """Wait until a file of the hidden folder is on the disk, and open it for whom new files are open for."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    path.chmod(0o666 & ~umask())
 
 
 @contextmanager
@@ -162,8 +176,9 @@ def _place(made: Path, paths: Sequence[Path], obsolete: Sequence[Path]) -> None:
 def _kept(made: Path, paths: Sequence[Path]) -> dict[Path, Path]:
     """Return where files that are about to be replaced are kept until all are, by their paths."""
     folder = made / "old"
-    folder.mkdir()
     kept = {path: folder / path.name for path in paths if path.exists()}
+    if kept:
+        folder.mkdir()
     for path, old in kept.items():
         try:
             os.link(path, old)

@@ -1,6 +1,6 @@
 """The forward pass in NumPy float64: what a model computes, whatever framework it came from. The oracle of every proof.
 
-The equations are those of `canonical`; nothing here is fast on purpose, everything is plain.
+The equations are those of `canonical`, for all gates, all samples and, of what the input gives, all steps at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,17 +60,18 @@ def run(
         Unsupported: an activation or a merge is not known.
     """
     x = np.asarray(x, np.float64)
-    counts = np.ones(x.shape[:2], bool) if mask is None else np.asarray(mask, bool)
+    counts = None if mask is None else np.asarray(mask, bool)
     outputs, hs, cs = [], [], []
     for direction, cell in enumerate(layer.cells.values()):
         start_h = np.zeros((len(x), cell.outputs)) if h0 is None else np.asarray(h0[direction], np.float64)
         start_c = np.zeros((len(x), cell.units)) if c0 is None else np.asarray(c0[direction], np.float64)
         backwards = layer.go_backwards != bool(direction)
         order = slice(None, None, -1) if backwards else slice(None)
+        counting = None if counts is None else counts[:, order]
         with np.errstate(over="ignore", invalid="ignore"):  # some nets grow without bound, in every framework
-            steps, h, c = run_cell(cell, x[:, order], start_h, start_c, counts[:, order])
-        if layer.zero_output_for_mask:
-            steps = np.where(counts[:, order, None], steps, 0.0)
+            steps, h, c = run_cell(cell, x[:, order], start_h, start_c, counting)
+        if layer.zero_output_for_mask and counting is not None:
+            steps = np.where(counting[:, :, None], steps, 0.0)
         # A backward half is turned back to the order of the other; a layer that stands alone is left as it was read.
         sequence = steps[:, ::-1] if direction else steps
         outputs.append(sequence if layer.return_sequences else steps[:, -1])
@@ -99,45 +100,55 @@ def run_cell(
         c: the first cell state, (batch, units).
         counts: which steps count, (batch, time); all where None.
     """
-    # Contiguous, so that equal weights give equal sums however their file stored them.
-    W, U = (np.ascontiguousarray(gates, np.float64) for gates in (cell.W, cell.U))  # noqa: N806 (the field's own letters)
-    zeros = np.zeros((len(cell.letters), cell.units))
-    b, b_rec = (zeros if bias is None else np.asarray(bias, np.float64) for bias in (cell.b, cell.b_rec))
-    next_states = _step_of(cell, U, b_rec)
-    from_input = np.einsum("btd,gud->tgbu", x, W) + b[:, None, :]
+    # Anew, so that equal weights give equal sums however their file stored them.
+    W, U = (np.array(gates.each, np.float64) for gates in (cell.W, cell.U))  # noqa: N806 (the field's own letters)
+    b, b_rec = (0.0 if bias is None else np.array(bias.each, np.float64)[:, None] for bias in (cell.b, cell.b_rec))
+    next_states = _step_of(cell, U.transpose(0, 2, 1), b_rec + np.zeros((len(cell.letters), 1, cell.units)))
+    from_input = x.transpose(1, 0, 2)[:, None] @ W.transpose(0, 2, 1) + b
     steps = np.empty((x.shape[1], *h.shape))
     output = np.zeros_like(h)
     for step, z_input in enumerate(from_input):
         new_h, new_c = next_states(z_input, h, c)
-        counting = np.ones((len(x), 1), bool) if counts is None else counts[:, step, None]
-        c, h, output = np.where(counting, new_c, c), np.where(counting, new_h, h), np.where(counting, new_h, output)
+        if counts is None:
+            c, h, output = new_c, new_h, new_h
+        else:
+            counting = counts[:, step, None]
+            c, h, output = np.where(counting, new_c, c), np.where(counting, new_h, h), np.where(counting, new_h, output)
         steps[step] = output
     return steps.transpose(1, 0, 2), h, c
 
 
 def _step_of(cell: RecurrentCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803 (the field's own letter)
-    """Return one step of a cell: from what the input gives each gate, h and c to the new h and c."""
+    """Return one step of a cell: from what the input gives each gate, h and c to the new h and c.
+
+    Args:
+        cell: the cell.
+        U: its recurrent kernels, each turned: (gates, outputs, units).
+        b_rec: its recurrent biases, (gates, 1, units).
+
+    Raises:
+        Unsupported: it is of no kind that is known, or an activation is not.
+    """
     if isinstance(cell, Cell):
         return _lstm_step(cell, U, b_rec)
     if isinstance(cell, GRUCell):
         return _gru_step(cell, U, b_rec)
     if isinstance(cell, SimpleRNNCell):
         activation = function(cell.candidate)
-        return lambda z_input, h, c: (activation(z_input[0] + h @ U[0].T + b_rec[0]), c)
+        return lambda z_input, h, c: (activation(z_input[0] + h @ U[0] + b_rec[0]), c)
     raise Unsupported(f"a cell of the kind {cell.kind} is not known")
 
 
 def _lstm_step(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
-    p_i, p_f, p_o = np.zeros((3, cell.units)) if cell.peephole is None else np.asarray(cell.peephole, np.float64)
+    peephole = None if cell.peephole is None else np.asarray(cell.peephole, np.float64)[:, None]
 
     def step(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
-        z_i, z_f, z_g, z_o = z_input + np.einsum("br,gur->gbu", h, U) + b_rec[:, None, :]
-        i = gate(_clipped(z_i + p_i * c, cell.gate_clip))
-        f = 1.0 - i if cell.coupled else gate(_clipped(z_f + p_f * c, cell.gate_clip))
-        g = candidate(_clipped(z_g, cell.gate_clip))
-        new_c = _clipped(f * c + i * g, cell.cell_clip)
-        o = gate(_clipped(z_o + p_o * new_c, cell.gate_clip))
+        z = z_input + h @ U + b_rec
+        i, f = gate(_clipped(z[:2] if peephole is None else z[:2] + peephole[:2] * c, cell.gate_clip))
+        g = candidate(_clipped(z[2], cell.gate_clip))
+        new_c = _clipped((1.0 - i if cell.coupled else f) * c + i * g, cell.cell_clip)
+        o = gate(_clipped(z[3] if peephole is None else z[3] + peephole[2] * new_c, cell.gate_clip))
         return _projected(cell, o * activation(new_c)), new_c
 
     return step
@@ -147,8 +158,8 @@ def _gru_step(cell: GRUCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate = function(cell.gate), function(cell.candidate)
 
     def step(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
-        z, r = gate(z_input[:2] + np.einsum("br,gur->gbu", h, U[:2]) + b_rec[:2, None, :])
-        recurrent = r * (h @ U[2].T + b_rec[2]) if cell.reset_after else (r * h) @ U[2].T + b_rec[2]
+        z, r = gate(z_input[:2] + h @ U[:2] + b_rec[:2])
+        recurrent = r * (h @ U[2] + b_rec[2]) if cell.reset_after else (r * h) @ U[2] + b_rec[2]
         return z * h + (1.0 - z) * candidate(z_input[2] + recurrent), c
 
     return step

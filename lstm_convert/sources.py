@@ -1,5 +1,6 @@
 """The files that a source consists of: none of them is written over, and none may change while it is read."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from glob import escape
@@ -11,6 +12,9 @@ from lstm_convert.formats import FORMATS
 CHANGED = "changed while it was read"
 AGAIN = "Wait until whoever writes it is done, and try again."
 
+# The endings of files that have others beside them.
+_OF_SEVERAL = [(ending, entry) for entry in FORMATS if entry.beside or entry.parts for ending in entry.read_as]
+
 
 def files_of(source: Path) -> Iterator[Path]:
     """Yield the files that a source may consist of.
@@ -19,13 +23,12 @@ def files_of(source: Path) -> Iterator[Path]:
         source: the file that is given.
     """
     yield source
-    for entry in FORMATS:
-        for ending in entry.read_as:
-            if source.name.endswith(ending):
-                if entry.beside:
-                    yield source.with_suffix(entry.beside)
-                if entry.parts:
-                    yield from source.parent.glob(escape(source.name.removesuffix(ending)) + entry.parts)
+    for ending, entry in _OF_SEVERAL:
+        if source.name.endswith(ending):
+            if entry.beside:
+                yield source.with_suffix(entry.beside)
+            if entry.parts:
+                yield from source.parent.glob(escape(source.name.removesuffix(ending)) + entry.parts)
 
 
 def check_apart(source: Path, written: Iterable[Path]) -> None:
@@ -38,14 +41,20 @@ def check_apart(source: Path, written: Iterable[Path]) -> None:
     Raises:
         InvalidFile: one of them is, by whatever name.
     """
-    written = list(written)
-    for read in files_of(source):
-        for path in written:
-            with suppress(OSError):  # what is not there, or cannot be looked at, is reported by who opens it
-                if read.samefile(path):
-                    raise InvalidFile(
-                        "is the source itself", next_step="Use another name; the source is never replaced."
-                    )
+    there = list(_found(written))
+    if any(os.path.samestat(read, other) for read in _found(files_of(source)) for other in there):
+        raise InvalidFile("is the source itself", next_step="Use another name; the source is never replaced.")
+
+
+def _found(paths: Iterable[Path]) -> Iterator[os.stat_result]:
+    """Yield what the system notes of files; one that is not there, or cannot be looked at, is reported by who opens it.
+
+    Args:
+        paths: the files.
+    """
+    for path in paths:
+        with suppress(OSError):
+            yield path.stat()
 
 
 def watched(source: Path) -> Callable[[], bool]:

@@ -59,7 +59,7 @@ def write(
 
     Args:
         model: the model; what of it is written, `portion` says.
-        path: the file.
+        path: the file; that it may be written, `check_free` says.
         options: how it is written.
         force: whether existing files are replaced.
         said: what writes a file about this one, by the ending that it adds to its name.
@@ -73,9 +73,7 @@ def write(
     """
     with naming(path):
         place = placing.place_of(path)
-    check_free(place, force=force)
-    entry, _ = for_writing(path)
-    with naming(path):
+        entry, _ = for_writing(path)
         if reasons := refusals(model, entry.adapter, options):
             raise Unsupported(
                 f"cannot hold this model exactly as {entry.name}",

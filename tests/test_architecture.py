@@ -46,8 +46,9 @@ MAY_IMPORT = {
     "export": ["activations", "blocks", "bundle", "canonical", "errors", "export", "network", "packing", "table"],
     "frameworks": [
         "activations", "blocks", "bundle", "canonical", "containers", "errors", "export", "frameworks", "layout",
-        "json_text", "mapped", "network", "packing", "table",
+        "json_text", "mapped", "network", "packages", "packing", "table",
     ],
+    "packages": ["errors"],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
         "blocks", "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
@@ -77,13 +78,14 @@ MAY_IMPORT = {
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
     "analysis": ["activations", "analysis", "canonical", "errors", "network"],
     "plots": ["analysis", "canonical", "errors", "plots"],
-    "report": ["analysis", "canonical", "errors", "placing", "plots", "report"],
+    "report": ["analysis", "canonical", "errors", "packages", "placing", "plots", "report"],
     "reading": [
         "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
         "sequences", "sources", "writing", PACKAGE,
     ],
     "collection": [
-        "analysis", "collection", "conversion", "errors", "formats", "proofs", "report", "sources", PACKAGE,
+        "analysis", "collection", "containers", "conversion", "errors", "formats", "packages", "proofs", "report",
+        "sources", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "proof", "sampling", "table"],

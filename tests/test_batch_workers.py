@@ -204,6 +204,52 @@ def test_a_stop_leaves_no_half_file_and_the_same_command_goes_on(key: signal.Sig
     assert [lstm_convert.load(f"out/{name}") for name in files()[:5]]
 
 
+@pytest.mark.parametrize("workers", [None, 2], ids=["here", "processes"])
+def test_a_stop_between_a_file_and_its_line_waits_for_the_lines_of_all_that_are_done(workers: int | None) -> None:
+    collection(120)
+    told: list[str] = []
+
+    def stop_once(outcome: lstm_convert.Outcome) -> None:
+        told.append(outcome.source)
+        if len(told) == 10:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        batch("m/*.pt", "npz", "out", workers=workers, each=stop_once)
+    finished = [line["target"].removeprefix("out/") for line in lines()]
+    assert 10 <= len(finished) < 120
+    assert files() == sorted([*finished, "batch.jsonl"])
+    assert told == [line["source"] for line in lines()]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert batch("m/*.pt", "npz", "out").skipped == len(finished)
+
+
+def test_a_second_stop_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a file would take an hour."""
+    collection(1)
+    lay(TORCH, "m/killer.pt")
+    monkeypatch.setenv("PYTHONPATH", watching("'killer' in args[0] and time.sleep(3600)"))
+
+    def stop_twice(_: lstm_convert.Outcome) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        batch(["m/000.pt", "m/killer.pt"], "npz", "out", workers=2, each=stop_twice)
+    assert files() == ["000.npz", "batch.jsonl"]
+
+
+def test_interrupts_that_are_answered_otherwise_are_left_alone() -> None:
+    collection(3)
+    answered: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: answered.append(number))
+    try:
+        assert batch("m/*.pt", "npz", "out", each=lambda _: signal.raise_signal(signal.SIGINT)).converted == 3
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert answered == [signal.SIGINT] * 3
+
+
 def test_a_kill_leaves_no_half_file_and_no_process_and_the_same_command_goes_on() -> None:
     collection(50)
     process = started("--workers", "2")

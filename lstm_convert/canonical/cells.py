@@ -30,6 +30,7 @@ One step of a simple RNN:
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -147,18 +148,20 @@ class RecurrentCell:
         return {role: getattr(self, role) for role in self.roles()}
 
     @classmethod
-    def roles(cls) -> list[str]:
+    @cache
+    def roles(cls) -> tuple[str, ...]:
         """Return the names of those fields."""
-        return [each.name for each in fields(cls) if each.type is Activation]
+        return tuple(each.name for each in fields(cls) if each.type is Activation)
 
     def settings(self) -> dict[str, Any]:
         """Return what else there is to say of this kind of cell, by the names of the fields: flags, clips or None."""
         return {name: getattr(self, name) for name in self.setting_names()}
 
     @classmethod
-    def setting_names(cls) -> list[str]:
+    @cache
+    def setting_names(cls) -> tuple[str, ...]:
         """Return the names of those fields."""
-        return [each.name for each in fields(cls) if each.name not in (*_ARRAYS, *cls.roles())]
+        return tuple(each.name for each in fields(cls) if each.name not in (*_ARRAYS, *cls.roles()))
 
     def with_activations(self, activations: Mapping[str, Activation]) -> Self:
         """Return the same cell with other activations, by the names of the fields; those it does not have are left."""

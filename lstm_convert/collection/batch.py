@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from lstm_convert import __version__
-from lstm_convert.collection import gate_table, log, places
+from lstm_convert.collection import archive, gate_table, log, places, stopping
 from lstm_convert.collection.finding import find
 from lstm_convert.collection.running import Crew, Here, Processes, outcomes
 from lstm_convert.collection.work import CONVERTED, FAILED, SKIPPED, Job, Outcome
@@ -73,12 +73,13 @@ def batch(
 ) -> Collection:
     """Convert many files, each as `convert` does; what is wrong with one holds up no other.
 
-    What an earlier run with the same options converted is skipped, where neither source nor result has changed since.
+    What an earlier run with the same options converted is skipped, where neither source nor result has changed since. A
+    KeyboardInterrupt is raised once the files are finished and logged that are being worked on; a second one at once.
 
     Args:
         sources: paths, URLs and patterns such as `models/**/*.h5`; the folders below a pattern's fixed part are kept.
         to: the ending of the results, which says what they are to be: `safetensors`, `keras`, `py` …
-        out: the folder for the results and the log, `batch.jsonl`; a path or URL.
+        out: the folder for the results and the log, `batch.jsonl`: a path, URL, or `zip://::results.zip`.
         executor: who does the work: of threads, processes or machines. One that breaks is replaced by processes of this
             machine. None for `workers`.
         workers: how many processes to start; with an executor, how much it does at once; None to work in this process.
@@ -104,24 +105,28 @@ def batch(
         gate_table.check(table, force=force)
     statuses, reasons = Counter[str](), Counter[str]()
     with ExitStack() as stack:
-        journal = stack.enter_context(log.opened(out, _key(to, asked, proof=proof)))
+        unpacked = str(stack.enter_context(archive.unpacked(out))) if "::" in out else None
+        folder = out if unpacked is None else places.within(unpacked, archive.inside(out))
+        journal = stack.enter_context(log.opened(folder, _key(to, asked, proof=proof)))
         finished = journal.finished()
         told: list[Callable[[Outcome], None]] = [journal.add]
         if table is not None:
             told.append(stack.enter_context(gate_table.opened(table)))
         if each is not None:
             told.append(each)
-        scratch = None if places.is_url(out) else stack.enter_context(_scratch(out))
-        job = Job(asked, str(Path.cwd()), scratch, proof=proof, force=force, gates=table is not None)
+        scratch = None if places.is_url(folder) else stack.enter_context(_scratch(folder))
+        job = Job(asked, str(Path.cwd()), scratch, unpacked, proof=proof, force=force, gates=table is not None)
         at_once = workers or (1 if executor is None else _AT_ONCE)
         if executor is None:
             executor = Here() if workers is None else stack.enter_context(Processes(min(workers, len(tasks))))
         crew = stack.enter_context(Crew(job, executor, at_once))
+        stopped = stack.enter_context(stopping.put_off())
         done = outcomes(
             crew,
             [(task, finished.get(task.source)) for task in tasks],
             at_once,
             lambda number: None if progress is None else progress(number, len(tasks)),
+            stopped,
         )
         for outcome in done:
             for tell in told:

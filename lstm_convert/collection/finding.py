@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from lstm_convert.collection.places import Found, is_url, matches, within
+from lstm_convert.collection.archive import check
+from lstm_convert.collection.places import Found, is_url, matches, unchained, within
 from lstm_convert.errors import InvalidFile, UnknownFormat, naming
 from lstm_convert.formats import FORMATS, for_writing
 
@@ -45,11 +46,7 @@ def find(patterns: Sequence[str], to: str, out: str) -> list[Task]:
         MissingFramework: what reaches such a URL is not installed.
     """
     ending = _ending(to)
-    if "::" in out:
-        raise InvalidFile(
-            f"{out}: is an archive, which is not whole while files are put into it",
-            next_step="Name a folder, and pack it when all results are there.",
-        )
+    check(out)
     found: dict[str, Task] = {}
     results = _real(out)
     for pattern in patterns:
@@ -93,8 +90,9 @@ def _real(place: str) -> str:
     """Return the one name of a file that links may give others."""
     if not is_url(place):
         return os.path.realpath(place)
-    protocol, _, path = place.partition("://")
-    return f"{protocol}://{path.strip('/')}"
+    before, archive = unchained(place)
+    protocol, _, path = before.partition("://")
+    return f"{_real(archive[2:])}/{path}".rstrip("/") if archive else f"{protocol}://{path.strip('/')}"
 
 
 def _check_apart(tasks: Sequence[Task], ending: str) -> None:
@@ -105,8 +103,9 @@ def _check_apart(tasks: Sequence[Task], ending: str) -> None:
     becomes: dict[str, Task] = {}
     clashes, replaced = [], []
     for task in tasks:
+        before, archive = unchained(task.target)
         for each in endings:
-            written = task.target.removesuffix(ending) + each
+            written = before.removesuffix(ending) + each + archive
             name = _real(written)
             first = becomes.setdefault(name, task)
             if first is not task:

@@ -37,7 +37,7 @@ def check(place: str, *, force: bool) -> None:
             raise UnknownFormat("is neither .parquet nor .csv", next_step="Choose one of these endings.")
         if place.endswith(".parquet"):
             needed("pyarrow", "Parquet")
-        if not force and places.digest(place) is not None and _columns_of(place) != _COLUMNS:
+        if not force and places.exists(place) and _columns_of(place) != _COLUMNS:
             raise InvalidFile("exists already", next_step="Use another name, or --force to replace it.")
 
 
@@ -48,11 +48,8 @@ def opened(place: str) -> Iterator[Callable[[Outcome], None]]:
     Args:
         place: where to: `.parquet` or `.csv`.
     """
-    near = None if places.is_url(place) else Path(place).resolve().parent
-    if near is not None:
-        near.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=near, prefix=".lstm-convert-") as folder:
-        made = Path(folder, PurePath(place).name)
+    with places.workshop(place) as folder:
+        made = folder / PurePath(place).name
         with (_csv if made.suffix == ".csv" else _parquet)(made) as add:
 
             def add_file(outcome: Outcome) -> None:

@@ -75,7 +75,7 @@ def opened(out: str, key: str) -> Iterator[Log]:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, NAME)
-        if places.digest(place) is not None:
+        if places.exists(place):
             places.fetched(place, path.parent)
         try:
             with _appended(path) as file:

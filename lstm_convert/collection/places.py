@@ -4,7 +4,9 @@ import glob
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
@@ -54,6 +56,16 @@ def absolute(place: str, folder: str) -> str:
     return place if is_url(place) else str(Path(folder, place))
 
 
+def unchained(place: str) -> tuple[str, str]:
+    """Return a place without the archive that it leads into, and `::` with that archive's own place, or nothing.
+
+    Args:
+        place: a path or URL.
+    """
+    before, chain, archive = place.partition("::") if is_url(place) else (place, "", "")
+    return before, chain + archive
+
+
 def within(folder: str, name: str) -> str:
     """Return the place of a file in a folder.
 
@@ -61,7 +73,10 @@ def within(folder: str, name: str) -> str:
         folder: a path or URL.
         name: the file's path below it, of sound names.
     """
-    return f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(Path(folder, name))
+    if not is_url(folder):
+        return str(Path(folder, name))
+    before, archive = unchained(folder)
+    return f"{before if before.endswith('://') else before.rstrip('/') + '/'}{name}{archive}"
 
 
 def next_to(place: str, name: str) -> str:
@@ -71,7 +86,10 @@ def next_to(place: str, name: str) -> str:
         place: the other's.
         name: the file's name.
     """
-    return f"{place.rpartition('/')[0]}/{name}" if is_url(place) else str(Path(place).with_name(name))
+    if not is_url(place):
+        return str(Path(place).with_name(name))
+    before, archive = unchained(place)
+    return f"{before.rpartition('/')[0]}/{name}{archive}"
 
 
 def matches(pattern: str) -> tuple[str, list[Found]]:
@@ -112,6 +130,23 @@ def fetched(place: str, folder: Path) -> list[Path]:
     return [path, *(path.with_name(name) for name in beside(path.name, lambda name: path.with_name(name).is_file()))]
 
 
+def exists(place: str) -> bool:
+    """Tell whether there is a file.
+
+    Args:
+        place: its path or URL.
+
+    Raises:
+        InvalidFile: it cannot be looked at.
+        MissingFramework: what reaches such a URL is not installed.
+    """
+    if is_url(place):
+        from lstm_convert.collection import remote  # noqa: PLC0415 (paths need no fsspec)
+
+        return remote.exists(place)
+    return Path(place).exists()
+
+
 def digest(place: str) -> str | None:
     """Return the SHA-256 of a file, or None where there is none.
 
@@ -135,6 +170,27 @@ def digest(place: str) -> str | None:
         raise InvalidFile(f"cannot be read: {error.strerror or error}", next_step="Name another file.") from error
 
 
+@contextmanager
+def workshop(place: str) -> Iterator[Path]:
+    """Yield a folder to make a file in that is then `put` into its place; on this machine, of the same filesystem.
+
+    Args:
+        place: where the file is to be.
+
+    Raises:
+        InvalidFile: there is no such place.
+    """
+    near = None if is_url(place) else Path(place).resolve().parent
+    try:
+        if near is not None:
+            near.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=near, prefix=".lstm-convert-")
+    except OSError as error:
+        raise _unwritable(error).about(place) from error
+    with folder as path:
+        yield Path(path)
+
+
 def put(made: Path, place: str) -> None:
     """Put a whole file of this machine into its place, over what is there; a link stays a link.
 
@@ -156,9 +212,11 @@ def put(made: Path, place: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         made.replace(path)
     except OSError as error:
-        raise InvalidFile(
-            f"cannot be written: {error.strerror or error}", next_step="Choose a folder you may write to."
-        ) from error
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> InvalidFile:
+    return InvalidFile(f"cannot be written: {error.strerror or error}", next_step="Choose a folder you may write to.")
 
 
 def _matches(pattern: str) -> tuple[str, list[Found]]:

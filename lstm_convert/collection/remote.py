@@ -56,6 +56,20 @@ def fetched(url: str, folder: Path) -> list[Path]:
     return [folder / each for each in names]
 
 
+def exists(url: str) -> bool:
+    """Tell whether there is a file.
+
+    Args:
+        url: the file.
+
+    Raises:
+        InvalidFile: it cannot be looked at.
+        MissingFramework: what reaches such a URL is not installed.
+    """
+    with _reached(url) as (system, path):
+        return bool(system.exists(path))
+
+
 def digest(url: str) -> str | None:
     """Return the SHA-256 of a file, or None where there is none.
 

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from multiprocessing import get_context, parent_process
+from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from lstm_convert.collection.finding import Task
@@ -24,7 +25,7 @@ _AHEAD, _WAITING = 2, 4096
 
 
 class Processes(ProcessPoolExecutor):
-    """An executor of processes that leave interrupts to this one, and end with it.
+    """An executor of processes that leave interrupts to this one, and end with it; where it is interrupted, at once.
 
     Args:
         number: how many.
@@ -37,6 +38,14 @@ class Processes(ProcessPoolExecutor):
         """Hand out work, to a process that is started for it where there are not enough."""
         with _uninterrupted():
             return super().submit(work, *args, **named)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(raised, KeyboardInterrupt):
+            for process in list((self._processes or {}).values()):
+                process.terminate()
+        super().__exit__(kind, raised, trace)
 
 
 @contextmanager
@@ -86,8 +95,10 @@ class Crew:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        self._own.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._own.__exit__(kind, raised, trace)
 
     def start(self, chunk: Sequence[Work]) -> Future[list[Outcome]]:
         """Hand out files.
@@ -131,22 +142,25 @@ class Crew:
             return lost(work[0], error)
 
 
-def outcomes(crew: Crew, works: Sequence[Work], at_once: int, told: Callable[[int], None]) -> Iterator[Outcome]:
+def outcomes(
+    crew: Crew, works: Sequence[Work], at_once: int, told: Callable[[int], None], stopped: Callable[[], bool]
+) -> Iterator[Outcome]:
     """Yield what became of each file, in the order of the files; few of them are held at any time.
 
-    An interrupt lets the files finish that are being worked on, yields these, and goes on to the caller.
+    A stop lets the files finish that are being worked on, and these are the last.
 
     Args:
         crew: who works.
         works: the files.
         at_once: how many pieces of work the crew does at once.
         told: called with how many files are done.
+        stopped: whether a stop was asked for.
     """
     flight: deque[tuple[Sequence[Work], Future[list[Outcome]]]] = deque()
     begun = ended = 0
     pace = _SECONDS
     try:
-        while ended < len(works):
+        while ended < len(works) and not stopped():
             under_way = [future for _, future in flight if not future.done()]
             if begun < len(works) and len(under_way) < _AHEAD * at_once and begun - ended < _WAITING:
                 chunk = works[begun : begun + _length(works, begun, pace)]
@@ -155,16 +169,14 @@ def outcomes(crew: Crew, works: Sequence[Work], at_once: int, told: Callable[[in
             elif under_way:
                 wait(under_way, return_when=FIRST_COMPLETED)
             told(ended + sum(len(chunk) for chunk, future in flight if future.done()))
-            while flight and flight[0][1].done():
+            while flight and flight[0][1].done() and not stopped():
                 found = crew.results(*flight.popleft())
                 ended += len(found)
                 pace = sum(outcome.facts.get("seconds", _SECONDS) for outcome in found) / len(found)
                 yield from found
-    except KeyboardInterrupt:
         for future in [future for _, future in flight if not future.cancel()]:
             if future.exception() is None:
                 yield from future.result()
-        raise
     finally:
         for _, future in flight:
             future.cancel()

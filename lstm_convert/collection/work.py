@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_convert.collection import places
+from lstm_convert.collection.archive import inside
 from lstm_convert.collection.finding import Task
 from lstm_convert.errors import InvalidFile, LstmConvertError
 from lstm_convert.sources import AGAIN, CHANGED, watched
@@ -39,6 +40,7 @@ class Job:
         options: as `convert` takes them.
         folder: the one that relative paths start from.
         scratch: a folder of the results' filesystem to make them in; None where they go to a URL.
+        unpacked: the folder that stands for the archive that the results go into, if they do.
         proof: whether each result gets its proof beside it.
         force: whether existing targets are replaced.
         gates: whether the statistics of the gates are asked for.
@@ -47,6 +49,7 @@ class Job:
     options: Mapping[str, Any]
     folder: str
     scratch: str | None
+    unpacked: str | None
     proof: bool
     force: bool
     gates: bool
@@ -116,7 +119,10 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
     start = time.perf_counter()
     sha256, gates, facts = None, None, dict[str, Any]()
     try:
-        source, target = (places.absolute(place, job.folder) for place in (task.source, task.target))
+        source = places.absolute(task.source, job.folder)
+        target = (
+            str(Path(job.unpacked, inside(task.target))) if job.unpacked else places.absolute(task.target, job.folder)
+        )
         files = places.fetched(source, fetched)
         has_changed, sha256 = watched(files[0]), _sha256(files)
         if job.gates:
@@ -126,7 +132,7 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
         else:
             facts = _convert(job, target, files[0], made)
             _check_unchanged(has_changed)
-            facts["written"] = _place(made, target, force=job.force)
+            facts["written"] = _place(made, target, task.target, force=job.force)
             status = CONVERTED
     except LstmConvertError as error:
         status, facts = FAILED, _failure(error)
@@ -196,8 +202,8 @@ def _convert(job: Job, target: str, source: Path, made: Path) -> dict[str, Any]:
     }
 
 
-def _place(made: Path, target: str, *, force: bool) -> dict[str, str]:
-    """Put all files of a folder beside a target, itself last, and return their SHA-256.
+def _place(made: Path, target: str, shown: str, *, force: bool) -> dict[str, str]:
+    """Put all files of a folder beside a target, which errors show otherwise, itself last; return their SHA-256.
 
     Where just this is there already, as after a run that was killed before it could say so, nothing is to do.
 
@@ -211,7 +217,7 @@ def _place(made: Path, target: str, *, force: bool) -> dict[str, str]:
         if digest not in (None, new[name]) and not force:
             raise InvalidFile(
                 "exists already, and is not what would be written",
-                [f"found {places.next_to(target, name)}"],
+                [f"found {places.next_to(shown, name)}"],
                 "Use another folder, or --force to replace it.",
             )
     for file in files:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_convert import json_text
-from lstm_convert.containers import Contents, hdf5, zips
+from lstm_convert.containers import Contents, hdf5, hdf5_writing, zips
 from lstm_convert.errors import InvalidFile, Unsupported
 
 DOCUMENTS = ("metadata.json", "config.json")
@@ -67,5 +67,5 @@ def write(path: Path, contents: Contents) -> None:
     """
     inner = {group: values for group, values in contents.attributes.items() if group}
     documents = [zips.NewMember.of(name, str(contents.document(name)).encode()) for name in DOCUMENTS]
-    with hdf5.made(Contents(contents.arrays, inner)) as (size, chunks):
+    with hdf5_writing.made(Contents(contents.arrays, inner)) as (size, chunks):
         zips.write(path, [*documents, zips.NewMember(WEIGHTS, size, lambda: chunks)])

@@ -8,14 +8,18 @@ what it builds grows with its length and no faster.
 *Source:* Python 3.11, Lib/pickletools.py (the opcodes and their arguments).
 """
 
+import pickle
 import pickletools
+import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from mmap import mmap
-from typing import IO, Any, cast
+from typing import Any, Never
 
+from lstm_convert.containers.opcodes import ARGUMENTS, Read
 from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import Stream
 
 Calls = Mapping[str, Callable[..., Any]]
 PersistentLoad = Callable[[Any], Any]
@@ -45,6 +49,12 @@ MOST_STEPS = 2_000_000
 """How many opcodes a pickle may have, each of which makes a hundred bytes or so; a tensor takes some twenty."""
 LARGEST_KEY_BITS = 64
 LONGEST_KEY_TUPLE = 8
+
+_SENSELESS = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError),
+    struct.error,
+)
+"""What comes of interpreting a pickle that is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +94,24 @@ class Inert:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A pickle's value, and every name that it mentions."""
+    """A pickle's value, every name that it mentions, and where its last byte is behind us."""
 
     value: Any
     names: frozenset[str]
+    end: int
 
 
-def load(file: IO[bytes] | mmap, source: str, calls: Calls, persistent_load: PersistentLoad | None = None) -> Loaded:
-    """Read one pickle from `file`, which is left behind the pickle's last byte.
+def load(
+    content: bytes | mmap, source: str, calls: Calls, persistent_load: PersistentLoad | None = None, start: int = 0
+) -> Loaded:
+    """Read one pickle.
 
     Args:
-        file: the bytes, in memory or mapped, so that a lying length cannot make it ask for more than there is.
+        content: the bytes that it is among; where they end, a lying length ends too.
         source: what the pickle is called in an error's text.
         calls: what each known name gives when the pickle calls it.
         persistent_load: what a persistent id stands for; without it, none is accepted.
+        start: where it begins.
 
     Returns:
         The value, made of plain values, lists, tuples and dicts (a set is a list), `Global`, `Inert` and what `calls`
@@ -106,50 +120,64 @@ def load(file: IO[bytes] | mmap, source: str, calls: Calls, persistent_load: Per
     Raises:
         InvalidFile: the pickle is damaged, or asks for what must not be done.
     """
-    machine = _Machine(source, calls, persistent_load)
-    position: int | None = 0
+    machine = _Machine(source, calls, persistent_load, content, start)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a text has of odd escapes is of no interest
-            for opcode, argument, position in pickletools.genops(cast("IO[bytes]", file)):  # noqa: B007 (the position is for the error below)
-                machine.step(opcode.name, argument)
-        return Loaded(machine.stack.pop(), frozenset(machine.names))
+        while not machine.stopped:
+            machine.step()
+        return Loaded(machine.stack.pop(), frozenset(machine.names), machine.place)
     except InvalidFile:
         raise
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+    except _SENSELESS as error:
+        place = machine.place - start
         raise InvalidFile(
-            f"{source} is damaged: its pickle makes no sense from byte {position or 0} of it on ({error!s:.200})",
+            f"{source} is damaged: its pickle makes no sense from byte {place} of it on ({error!s:.200})",
             next_step="Copy or download the file again.",
         ) from error
 
 
 class _Machine:
-    """The stack machine: one method an opcode, named in `_OPCODES`."""
+    """The stack machine: one method an opcode, named in `_ACTS`."""
 
-    def __init__(self, source: str, calls: Calls, persistent_load: PersistentLoad | None) -> None:
+    def __init__(
+        self, source: str, calls: Calls, persistent_load: PersistentLoad | None, content: bytes | mmap, start: int
+    ) -> None:
         self.source = source
         self.calls = calls
         self.persistent_load = persistent_load
+        self.content = content
+        self.place = start
+        self.stopped = False
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.names: set[str] = set()
         self.steps = 0
 
-    def step(self, opcode: str, argument: Any) -> None:
+    def step(self) -> None:
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise self.refusal(f"has more than {MOST_STEPS} opcodes")
-        act = _OPCODES.get(opcode)
-        if act is None:
-            raise self.refusal(f"uses the opcode {opcode}, which no torch file has")
+        act, read = _OPCODES.get(self.content[self.place]) or self.refuse_opcode()
+        argument, following = read(self.content, self.place + 1) if read else (None, self.place + 1)
         act(self, argument)
+        self.place = following
+
+    def refuse_opcode(self) -> Never:
+        """Raise for what is no opcode, or none that is read."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a text has of odd escapes is of no interest
+            behind = Stream(memoryview(self.content)[self.place :])
+            opcode, *_ = next(pickletools.genops(behind))  # type: ignore[arg-type]  # any file that is read
+        raise self.refusal(f"uses the opcode {opcode.name}, which no torch file has")
 
     def refusal(self, what: str) -> InvalidFile:
         return InvalidFile(f"{self.source} {what}; nothing was executed", next_step=NEXT_STEP)
 
     def ignore(self, _: Any) -> None:
-        """Pass over what only concerns a faster reader, and the end."""
+        """Pass over what only concerns a faster reader."""
+
+    def stop(self, _: Any) -> None:
+        self.stopped = True
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -268,8 +296,11 @@ def hashable(key: Any) -> Any:
     return key if isinstance(key, str | bytes | float | Global | Inert | None) else object()
 
 
-_OPCODES: Mapping[str, Callable[[_Machine, Any], None]] = {
-    **dict.fromkeys(["PROTO", "FRAME", "STOP"], _Machine.ignore),
+_Act = Callable[[_Machine, Any], None]
+
+_ACTS: Mapping[str, _Act] = {
+    **dict.fromkeys(["PROTO", "FRAME"], _Machine.ignore),
+    "STOP": _Machine.stop,
     **dict.fromkeys(["BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"], _Machine.push),
     **dict.fromkeys(["BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"], _Machine.push),
     **dict.fromkeys(["BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"], _Machine.push),
@@ -295,11 +326,15 @@ _OPCODES: Mapping[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_DICT": lambda machine, _: machine.push({}),
     "SETITEM": lambda machine, _: machine.update(list(reversed([machine.stack.pop(), machine.stack.pop()]))),
     "SETITEMS": lambda machine, _: machine.update(machine.since_mark()),
-    "GLOBAL": lambda machine, names: machine.name(*names.split(" ", 1)),
+    "GLOBAL": lambda machine, names: machine.name(*names),
     "STACK_GLOBAL": _Machine.stack_name,
     "REDUCE": _Machine.call,
     "NEWOBJ": lambda machine, _: machine.new(machine.stack.pop()),
     "NEWOBJ_EX": _Machine.new_with_keywords,
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.persistent,
+}
+
+_OPCODES: Mapping[int, tuple[_Act, Read | None]] = {
+    getattr(pickle, name)[0]: (act, ARGUMENTS.get(name)) for name, act in _ACTS.items()
 }

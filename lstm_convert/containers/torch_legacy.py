@@ -69,24 +69,25 @@ def opened(path: Path) -> Iterator[Contents]:
 
 
 def _contents(content: FileMap) -> Contents:
+    end = 0
     for number, (what, expected) in enumerate([("magic number", MAGIC), ("version", VERSION)], start=1):
-        found = load(content, f"pickle {number} of 5", {}).value
-        if found != expected:
-            raise InvalidFile(f"the {what} should be {expected}, is {shown(found)}")
-    load(content, "pickle 3 of 5", {})
+        found = load(content, f"pickle {number} of 5", {}, start=end)
+        end = found.end
+        if found.value != expected:
+            raise InvalidFile(f"the {what} should be {expected}, is {shown(found.value)}")
+    system = load(content, "pickle 3 of 5", {}, start=end)
     storages = Storages()
-    loaded = load(content, "pickle 4 of 5", CALLS, storages.resolve)
-    keys = load(content, "pickle 5 of 5", {}).value
-    found = contents_of(loaded, "legacy", _regions(content, keys, storages).get)
-    return replace(found, sha256=content.sha256)
+    loaded = load(content, "pickle 4 of 5", CALLS, storages.resolve, start=system.end)
+    keys = load(content, "pickle 5 of 5", {}, start=loaded.end)
+    tensors = contents_of(loaded, "legacy", _regions(content, keys.value, keys.end, storages).get)
+    return replace(tensors, sha256=content.sha256)
 
 
-def _regions(content: FileMap, keys: Any, storages: Storages) -> dict[str, Region]:
-    """Return where the bytes of each storage are, after following them to the last."""
+def _regions(content: FileMap, keys: Any, start: int, storages: Storages) -> dict[str, Region]:
+    """Return where the bytes of each storage are, which lie from some place on, after following them to the last."""
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidFile("the list of storages is no list of keys")
     regions: dict[str, Region] = {}
-    start = content.tell()
     for key in keys:
         storage = storages.roots.get(key)
         if storage is None or key in regions:

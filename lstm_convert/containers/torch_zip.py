@@ -12,7 +12,6 @@ A TorchScript archive also has `<name>/constants.pkl` and `<name>/code/`; neithe
 *Source:* torch 2.13, torch/serialization.py, `_save` and `_load`.
 """
 
-import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
         size = archive.members[root + PICKLE].size
         if size > LARGEST_PICKLE:
             raise InvalidFile(f"{PICKLE} has {size} bytes; at most {LARGEST_PICKLE} are read", next_step=NEXT_STEP)
-        loaded = load(io.BytesIO(archive.read(root + PICKLE)), PICKLE, CALLS, Storages().resolve)
+        loaded = load(bytes(archive.read(root + PICKLE)), PICKLE, CALLS, Storages().resolve)
         kind = "torchscript" if f"{root}constants.pkl" in archive.members else "zip"
         swapped = _byte_order(archive, root) != sys.byteorder
 
