@@ -129,7 +129,7 @@ def copied(source: Array, target: Array) -> Array:
         source: the array.
         target: the other, each row of it contiguous.
     """
-    if source.nbytes < LARGE or source.ndim < 2:  # noqa: PLR2004 (a matrix, or more)
+    if source.ndim < 2 or _spanned(source) < LARGE:  # noqa: PLR2004 (a matrix, or more)
         target[...] = source
         return target
     turned = _is_turned(source)
@@ -143,6 +143,12 @@ def copied(source: Array, target: Array) -> Array:
             near[strip] = far[strip]
         let_go(far[first:last])
     return target
+
+
+def _spanned(array: Array) -> int:
+    """Return over how many bytes an array's numbers lie, however few they are."""
+    steps = zip(array.shape, array.strides, strict=True)
+    return int(array.itemsize + sum((size - 1) * abs(step) for size, step in steps))
 
 
 def taken(array: Array, places: Sequence[NDArray[np.intp]]) -> Array:

@@ -165,11 +165,21 @@ class Stream(io.RawIOBase):
         return len(found)
 
 
-def let_go(view: Array) -> None:
-    """Let go of the pages that a view of a mapped file spans; nothing where it is none."""
+def map_of(view: Array) -> FileMap | None:
+    """Return the mapped file that an array is a view of, or None.
+
+    Args:
+        view: the array.
+    """
     base: Any = view
     while base is not None and not isinstance(base, FileMap):
         base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    return base
+
+
+def let_go(view: Array) -> None:
+    """Let go of the pages that a view of a mapped file spans; nothing where it is none."""
+    base = map_of(view)
     if base is None or not view.size or not hasattr(base, "madvise"):  # Windows takes pages back by itself
         return
     steps = [(size - 1) * step for size, step in zip(view.shape, view.strides, strict=True)]

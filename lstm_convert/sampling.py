@@ -109,6 +109,9 @@ def _to_compare(before: RecurrentCell, after: RecurrentCell) -> Iterator[tuple[s
     ones, others = before.held(), after.held()
     if "projection" in ones:
         yield "projection", np.asarray(ones["projection"]), np.asarray(others["projection"]), 1.0
+    if "peephole" in ones:
+        each = zip("ifo", ones["peephole"], others["peephole"], strict=True)
+        yield from ((f"peephole.{letter}", one, other, factors[letter]) for letter, one, other in each)
     biases = [_bias(before), _bias(after)]
     for letter in counting:
         one, other = (bias[before.letters.index(letter)] for bias in biases)

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lstm_convert import placing
-from lstm_convert.blocks import LARGE
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, Unsupported, naming
 from lstm_convert.formats import Format, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.mapped import map_of
 from lstm_convert.portion import refusals
 from lstm_convert.precision import cast
 from lstm_convert.proof import Proof, prove
@@ -97,7 +97,7 @@ def write(
                 writer(folder / other.name)
             if changed():
                 raise InvalidFile(f"its source {CHANGED}", next_step=AGAIN)
-    if any(array.nbytes >= LARGE for _, arrays in result.arrays() for array in arrays):
+    if any(map_of(array) is not None for _, arrays in result.arrays() for array in arrays):
         return partial(_read_again, place, entry, model, written), proof
     return lambda: result, proof
 
@@ -145,10 +145,11 @@ def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:
     from lstm_convert.network.proof import prove_network  # noqa: PLC0415 (layers alone need none of it)
 
     whole = prove_network(model.network, result.network)
+    run = whole if whole.tolerance else proof  # where all numbers were compared instead, the layers alone were run
     return replace(
         whole,
-        max_abs_difference=max(whole.max_abs_difference, proof.max_abs_difference),
-        tolerance=max(whole.tolerance, proof.tolerance) if whole.compared else whole.tolerance,
+        max_abs_difference=run.max_abs_difference,
+        tolerance=run.tolerance,
         sampled=proof.sampled,
         compared=whole.compared + proof.compared,
         same=whole.same + proof.same,

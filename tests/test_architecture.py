@@ -31,10 +31,11 @@ MAY_IMPORT = {
     "layout": ["canonical", "errors"],
     "packing": ["blocks", "bundle", "canonical", "errors", "layout"],
     "table": ["activations", "canonical", "layout"],
-    "reference": ["activations", "canonical", "errors"],
+    "kernels": ["mapped"],
+    "reference": ["activations", "canonical", "errors", "kernels"],
     "network": [
-        "activations", "blocks", "canonical", "errors", "network", "precision", "proof", "reference", "sampling",
-        "sequences",
+        "activations", "blocks", "canonical", "errors", "kernels", "network", "precision", "proof", "reference",
+        "sampling", "sequences",
     ],
     "precision": ["blocks", "canonical", "errors"],
     "sampling": ["beside", "blocks", "canonical", "errors", "precision"],
@@ -57,7 +58,7 @@ MAY_IMPORT = {
     "placing": ["errors"],
     "sources": ["errors", "formats"],
     "writing": [
-        "blocks", "canonical", "errors", "formats", "frameworks", "network", "placing", "portion", "precision", "proof",
+        "canonical", "errors", "formats", "frameworks", "mapped", "network", "placing", "portion", "precision", "proof",
         "proofs", "sources",
     ],
     "portion": ["canonical", "errors", "frameworks"],
