@@ -62,6 +62,8 @@ def in_halves(act: Callable[[T], U], things: Sequence[T]) -> list[U]:
         act: what is done.
         things: what it is done to.
     """
+    if len(things) == 1:
+        return [act(things[0])]
     done: list[Any] = [None] * len(things)
     others = beside(lambda: [act(thing) for thing in things[1::2]])
     try:

@@ -117,9 +117,17 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
 
 def not_finite(array: Array) -> int:
     """Return how many numbers of an array are NaN or infinite."""
-    blocks = [array] if array.nbytes < LARGE else blocks_of(array.T if _is_turned(array) else array)
-    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
-        return sum(block.size - int(np.count_nonzero(np.isfinite(block))) for block in blocks)
+    if not array.size or not array.shape:
+        return int(np.count_nonzero(~np.isfinite(array)))
+    rows_first = array.T if _is_turned(array) else array
+    at_once = max(1, BYTES // max(1, abs(rows_first.strides[0])))
+    count = 0
+    for start in range(0, len(rows_first), at_once):
+        rows = rows_first[start : start + at_once]
+        with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+            count += rows.size - int(np.count_nonzero(np.isfinite(rows)))
+        let_go(rows)
+    return count
 
 
 def copied(source: Array, target: Array) -> Array:

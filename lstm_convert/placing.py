@@ -10,11 +10,15 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from lstm_convert.beside import beside
 from lstm_convert.errors import InvalidFile
 
 PROOF, MOVES = ".proof.npz", ".moves.npz"
+
+_LARGE = 1 << 24
 
 _ASKING = threading.Lock()  # the mask is known only by setting it, which two threads at once would do for good
 
@@ -126,12 +130,30 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
 
 def _settle(path: Path) -> None:
     """Wait until a file of the hidden folder is on the disk, and open it for whom new files are open for."""
+    _sync(path)
+    path.chmod(0o666 & ~umask())
+
+
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    path.chmod(0o666 & ~umask())
+
+
+@contextmanager
+def on_their_way(paths: Sequence[Path]) -> Iterator[None]:
+    """Let files that are written go to the disk meanwhile, those that take long.
+
+    Args:
+        paths: the files.
+    """
+    with ExitStack() as stack:
+        for path in paths:
+            if path.stat().st_size >= _LARGE:
+                stack.callback(beside(partial(_sync, path)))
+        yield
 
 
 @contextmanager

@@ -90,8 +90,9 @@ def write(
                 (folder / companion.name).write_text(text, "utf-8")
             made = folder / place.name
             entry.opener.write(made, contents)
-            result = _reread(made, entry, model, own=True)
-            proof = _proven(model, result, options)
+            with placing.on_their_way([folder / path.name for path in files_of(place)]):
+                result = _reread(made, entry, model, own=True)
+                proof = _proven(model, result, options)
             written = noted(made)
             for other, writer in about.items():
                 writer(folder / other.name)

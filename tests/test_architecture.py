@@ -55,7 +55,7 @@ MAY_IMPORT = {
         "blocks", "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
         "writing", "yaml_text",
     ],
-    "placing": ["errors"],
+    "placing": ["beside", "errors"],
     "sources": ["errors", "formats"],
     "writing": [
         "canonical", "errors", "formats", "frameworks", "mapped", "network", "placing", "portion", "precision", "proof",

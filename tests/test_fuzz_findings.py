@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import lstm_convert
+from lstm_convert import mapped
 from lstm_convert.containers import hdf5_heaps, hdf5_search
 from lstm_convert.containers.hdf5_search import places
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError, Unsupported
@@ -268,6 +269,9 @@ def test_what_begins_anywhere_is_found_once() -> None:
     border = hdf5_search.BLOCK
     for place in (0, 1, 2, 3, 5, *range(border - 20, border + 5), *range(2 * border - 20, 2 * border + 5)):
         content = bytes(place) + b"TREE" + bytes(9) + hdf5_heaps.START
+        assert list(places(memoryview(content), starts).values()) == [[place], [place + 13]]
+    for place in range(mapped.HELD - 20, mapped.HELD + 5):  # between what two threads look through
+        content = (bytes(place) + b"TREE" + bytes(9) + hdf5_heaps.START).ljust(2 * mapped.HELD)
         assert list(places(memoryview(content), starts).values()) == [[place], [place + 13]]
     for content in (b"", b"abc", b"TRE", b"GCOL"):
         assert places(memoryview(content), starts) == {start: [] for start in starts}

@@ -1,10 +1,11 @@
 """Looking for what an HDF5 file is made of by how it begins, block by block, without the HDF5 library."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from lstm_convert.blocks import Array
+from lstm_convert.beside import in_halves
+from lstm_convert.blocks import LARGE, Array
 from lstm_convert.errors import InvalidFile
 from lstm_convert.mapped import let_go
 
@@ -29,17 +30,31 @@ def places(content: memoryview, starts: Sequence[bytes]) -> dict[bytes, list[int
     Raises:
         InvalidFile: there are too many.
     """
+    half = -(-len(content) // (2 * BLOCK)) * BLOCK
+    halves = [(0, half), (half, len(content))] if len(content) >= LARGE else [(0, len(content))]
+    found = in_halves(lambda bounds: _between(np.frombuffer(content, np.uint8), *bounds, starts), halves)
+    together = {start: [place for each in found for place in each[start]] for start in starts}
+    _refuse_many(together)
+    return together
+
+
+def _between(content: Array, begin: int, end: int, starts: Sequence[bytes]) -> dict[bytes, list[int]]:
+    """Return where things begin in a part of a file."""
     found: dict[bytes, list[int]] = {start: [] for start in starts}
-    content_bytes, overlap = np.frombuffer(content, np.uint8), max(map(len, starts)) - 1
-    for begin in range(0, len(content), BLOCK):
-        block = content_bytes[begin : begin + BLOCK + overlap]
+    overlap = max(map(len, starts)) - 1
+    for first in range(begin, end, BLOCK):
+        block = content[first : first + BLOCK + overlap]
         if _may_have(block, starts):
             for start in starts:
-                found[start] += [begin + place for place in _in_block(block.tobytes(), start)]
-            if sum(map(len, found.values())) > MOST_PLACES:
-                raise InvalidFile(f"it has more than {MOST_PLACES} heaps and nodes of trees", next_step=NEXT_STEP)
+                found[start] += [first + place for place in _in_block(block.tobytes(), start)]
+            _refuse_many(found)
         let_go(block)
     return found
+
+
+def _refuse_many(found: Mapping[bytes, list[int]]) -> None:
+    if sum(map(len, found.values())) > MOST_PLACES:
+        raise InvalidFile(f"it has more than {MOST_PLACES} heaps and nodes of trees", next_step=NEXT_STEP)
 
 
 def _may_have(block: Array, starts: Sequence[bytes]) -> bool:
