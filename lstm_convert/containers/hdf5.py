@@ -5,10 +5,10 @@
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -18,6 +18,7 @@ from lstm_convert.blocks import BYTES, FileMap, Stream, kept, placed, rows_at_on
 from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
 from lstm_convert.containers.hdf5_search import places
+from lstm_convert.containers.hdf5_writing import write_to
 from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile
 
@@ -115,39 +116,6 @@ def write(path: Path, contents: Contents) -> None:
     """
     with path.open("w+b") as stream:
         write_to(stream, contents)
-
-
-def write_to(stream: IO[bytes], contents: Contents) -> None:
-    """Write the same to a stream that is open for reading and writing, and empty.
-
-    Args:
-        stream: where to.
-        contents: as in `write`.
-    """
-    # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
-    with h5py.File(stream, "w") as file:
-        for group, values in contents.attributes.items():
-            if group not in contents.arrays:
-                _set_attributes(file.require_group(group or "/"), values)
-        for name, stored in contents.arrays.items():
-            dataset = file.create_dataset(name, stored.shape, stored.dtype)
-            _fill(dataset, stored)
-            _set_attributes(dataset, contents.attributes.get(name, {}))
-
-
-def _fill(dataset: h5py.Dataset, stored: Stored) -> None:
-    if not stored.shape:
-        dataset[()] = stored.read()
-        return
-    first = 0
-    for block in stored.blocks():
-        dataset[first : first + len(block)] = block
-        first += len(block)
-
-
-def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        target.attrs[key] = np.array([text.encode() for text in value]) if isinstance(value, list) and value else value
 
 
 def _collect(

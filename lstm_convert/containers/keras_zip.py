@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lstm_convert import json_text
 from lstm_convert.containers import Contents, hdf5, zips
+from lstm_convert.containers.hdf5_writing import write_to
 from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile, Unsupported
 
@@ -70,4 +71,4 @@ def write(path: Path, contents: Contents) -> None:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), str(contents.document(name)))
         size = sum(map(byte_count, contents.arrays.values()))
         with zips.in_place(archive, zipfile.ZipInfo(WEIGHTS, _EPOCH), size) as part:
-            hdf5.write_to(part, Contents(contents.arrays, inner))
+            write_to(part, Contents(contents.arrays, inner))
