@@ -260,7 +260,9 @@ def test_a_place_that_leads_out_of_the_archive_is_refused(out: str) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["x.h5"]
 
 
-@pytest.mark.parametrize(("url", "error"), [("nothing://m/*.h5", InvalidFile), ("s3://bucket/*.h5", MissingFramework)])
+@pytest.mark.parametrize(
+    ("url", "error"), [("nothing://m/*.h5", InvalidFile), ("abfs://bucket/*.h5", MissingFramework)]
+)
 def test_what_reaches_a_url_may_be_unknown_or_not_installed(url: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         batch(url, "npz", "out")

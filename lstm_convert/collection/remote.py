@@ -22,6 +22,7 @@ def matches(pattern: str) -> tuple[str, list[Found]]:
     """
     _, *archives = pattern.split("::")
     with _reached(pattern) as (system, path):
+        system.invalidate_cache()  # what it saw when it was last asked is the past
         if system.isfile(path):
             folder, entries = path.rpartition("/")[0], [system.info(path)]
         else:
