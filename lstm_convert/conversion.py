@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert import json_text
-from lstm_convert.blocks import not_finite
+from lstm_convert.blocks import LARGE, not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
@@ -219,7 +219,7 @@ def _check(model: Model) -> None:
     broken = [
         f"{place}: {count} of {sum(array.size for array in arrays)} numbers are NaN or infinite"
         for place, arrays in model.arrays()
-        if (count := sum(not_finite(array) for array in arrays))
+        if (count := not_finite(*arrays))
     ]
     if broken:
         raise InvalidFile(
@@ -281,5 +281,8 @@ def _write_options(
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    checksum = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        for block in iter(partial(file.read, LARGE), b""):
+            checksum.update(block)
+    return checksum.hexdigest()

@@ -122,8 +122,7 @@ def load(
     """
     machine = _Machine(source, calls, persistent_load, content, start)
     try:
-        while not machine.stopped:
-            machine.step()
+        machine.run()
         return Loaded(machine.stack.pop(), frozenset(machine.names), machine.place)
     except InvalidFile:
         raise
@@ -153,14 +152,17 @@ class _Machine:
         self.names: set[str] = set()
         self.steps = 0
 
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise self.refusal(f"has more than {MOST_STEPS} opcodes")
-        act, read = _OPCODES.get(self.content[self.place]) or self.refuse_opcode()
-        argument, following = read(self.content, self.place + 1) if read else (None, self.place + 1)
-        act(self, argument)
-        self.place = following
+    def run(self) -> None:
+        content = self.content
+        while not self.stopped:
+            self.steps += 1
+            if self.steps > MOST_STEPS:
+                raise self.refusal(f"has more than {MOST_STEPS} opcodes")
+            following = self.place + 1
+            act, read = _OPCODES.get(content[self.place]) or self.refuse_opcode()
+            argument, following = read(content, following) if read else (None, following)
+            act(self, argument)
+            self.place = following
 
     def refuse_opcode(self) -> Never:
         """Raise for what is no opcode, or none that is read."""
