@@ -115,7 +115,7 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
                     f"{' and '.join(path.name for path in there)} exists already, written meanwhile",
                     next_step="Use another name, or --force to replace it.",
                 )
-            _place(made, paths, there)
+            _place(made, paths, [path for path in obsolete if path in there], _kept(made, there))
     except OSError as error:
         raise not_written(error) from error
     finally:
@@ -154,10 +154,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _place(made: Path, paths: Sequence[Path], there: Sequence[Path]) -> None:
-    """Put files in their places, and take away what is there already; where one cannot be, leave all as it was."""
-    obsolete = [path for path in there if path not in paths]
-    kept = _kept(made, there) if there and len([*obsolete, *paths]) > 1 else {}
+def _place(made: Path, paths: Sequence[Path], obsolete: Sequence[Path], kept: Mapping[Path, Path]) -> None:
+    """Put files in their places; where one cannot be, leave all as it was, of which a copy is kept."""
     placed: list[Path] = []
     try:
         for path in obsolete:
@@ -178,8 +176,9 @@ def _place(made: Path, paths: Sequence[Path], there: Sequence[Path]) -> None:
 def _kept(made: Path, paths: Sequence[Path]) -> dict[Path, Path]:
     """Return where files that are about to be replaced are kept until all are, by their paths."""
     folder = made / "old"
-    folder.mkdir()
     kept = {path: folder / path.name for path in paths}
+    if kept:
+        folder.mkdir()
     for path, old in kept.items():
         try:
             os.link(path, old)
