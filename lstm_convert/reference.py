@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from lstm_convert.activations import function
 from lstm_convert.canonical import Cell, GRUCell, Recurrent, RecurrentCell, SimpleRNNCell
 from lstm_convert.errors import Unsupported
+from lstm_convert.kernels import Kernels, turned
 
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+Turned = Float64 | Kernels
 Step = Callable[[Float64, Float64, Float64], tuple[Float64, Float64]]
 
 
@@ -100,11 +102,10 @@ def run_cell(
         c: the first cell state, (batch, units).
         counts: which steps count, (batch, time); all where None.
     """
-    # Anew, so that equal weights give equal sums however their file stored them.
-    W, U = (np.array(gates.each, np.float64) for gates in (cell.W, cell.U))  # noqa: N806 (the field's own letters)
+    W, U = (turned(gates.each) for gates in (cell.W, cell.U))  # noqa: N806 (the field's own letters)
     b, b_rec = (0.0 if bias is None else np.array(bias.each, np.float64)[:, None] for bias in (cell.b, cell.b_rec))
-    next_states = _step_of(cell, U.transpose(0, 2, 1), b_rec + np.zeros((len(cell.letters), 1, cell.units)))
-    from_input = x.transpose(1, 0, 2)[:, None] @ W.transpose(0, 2, 1) + b
+    next_states = _step_of(cell, U, b_rec + np.zeros((len(cell.letters), 1, cell.units)))
+    from_input = x.transpose(1, 0, 2)[:, None] @ W + b
     steps = np.empty((x.shape[1], *h.shape))
     output = np.zeros_like(h)
     for step, z_input in enumerate(from_input):
@@ -118,7 +119,7 @@ def run_cell(
     return steps.transpose(1, 0, 2), h, c
 
 
-def _step_of(cell: RecurrentCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803 (the field's own letter)
+def _step_of(cell: RecurrentCell, U: Turned, b_rec: Float64) -> Step:  # noqa: N803 (the field's own letter)
     """Return one step of a cell: from what the input gives each gate, h and c to the new h and c.
 
     Args:
@@ -139,7 +140,7 @@ def _step_of(cell: RecurrentCell, U: Float64, b_rec: Float64) -> Step:  # noqa: 
     raise Unsupported(f"a cell of the kind {cell.kind} is not known")
 
 
-def _lstm_step(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
+def _lstm_step(cell: Cell, U: Turned, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
     peephole = None if cell.peephole is None else np.asarray(cell.peephole, np.float64)
     # What i and f see of the c before; g sees nothing, and o the new one.
@@ -158,7 +159,7 @@ def _lstm_step(cell: Cell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
     return step
 
 
-def _gru_step(cell: GRUCell, U: Float64, b_rec: Float64) -> Step:  # noqa: N803
+def _gru_step(cell: GRUCell, U: Turned, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate = function(cell.gate), function(cell.candidate)
 
     def reset_after(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
@@ -180,7 +181,7 @@ def _clipped(x: Float64, bound: float | None) -> Float64:
 def _projected(cell: Cell, h: Float64) -> Float64:
     if cell.projection is None:
         return h
-    return _clipped(h @ np.asarray(cell.projection, np.float64).T, cell.projection_clip)
+    return _clipped(h @ turned([np.asarray(cell.projection)])[0], cell.projection_clip)
 
 
 def _merged(layer: Recurrent, outputs: list[Float64]) -> tuple[Float64, ...]:

@@ -1,5 +1,6 @@
 """Large models: the same files as small ones, in memory that does not grow with them, and a proof of all numbers."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,19 @@ import pytest
 import torch
 from helpers import FIXTURES
 
-from lstm_convert import LSTM, Activation, Cell, InvalidFile, Model, Recurrent, blocks, convert, load, sampling
+from lstm_convert import (
+    LSTM,
+    Activation,
+    Cell,
+    Conversion,
+    InvalidFile,
+    Model,
+    Recurrent,
+    blocks,
+    convert,
+    load,
+    sampling,
+)
 from lstm_convert.packing import rescaled
 from lstm_convert.precision import cast
 from lstm_convert.proof import Proof, prove
@@ -178,6 +191,18 @@ def test_one_wrong_number_of_a_large_layer_is_found(name: str, place: str) -> No
 
 
 @pytest.mark.usefixtures("few_are_many")
+def test_one_wrong_peephole_of_a_large_layer_is_found() -> None:
+    peephole = np.random.default_rng(1).normal(size=(3, 20)).astype("f4")
+    source = model(peephole=peephole)
+    assert prove(source, source).compared == 4 * 20 * (15 + 20 + 1) + 3 * 20
+    for unit in range(20):
+        wrong = peephole.copy()
+        wrong[1, unit] *= 1 + 2.0**-20
+        with pytest.raises(InvalidFile, match=r"peephole\.f|does not compute the same"):
+            prove(source, model(peephole=wrong))
+
+
+@pytest.mark.usefixtures("few_are_many")
 def test_gates_that_were_scaled_are_compared_with_the_factor() -> None:
     hard = model(gate=Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5}))
     cell = rescaled(KERAS_3, hard.layers[0].forward)
@@ -188,12 +213,56 @@ def test_gates_that_were_scaled_are_compared_with_the_factor() -> None:
         prove(hard, Model((Recurrent.of("lstm", cell.with_arrays({"U": np.asarray(cell.U)[[0, 1, 3, 2]]})),)))
 
 
+def assert_all_was_compared(done: Conversion) -> None:
+    """Where one side has two biases, their sum is compared."""
+    held = [sum(array.size for _, arrays in side.arrays() for array in arrays) for side in (done.source, done.result)]
+    assert done.proof.compared == min(held)
+    assert done.proof.sampled == len(done.source.layers)
+
+
 @pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("source", ["models/keras-2.2.0/text.h5", "keras-1.2.2/weather.h5"])
 def test_a_large_network_is_compared_number_by_number(source: str, tmp_path: Path) -> None:
     for target in ("m.pt", "m.keras", "m.py"):
         done = convert(FIXTURES / source, tmp_path / target)
-        counted = sum(array.size for _, arrays in done.source.arrays() for array in arrays)
-        assert done.proof.compared == done.proof.same == counted
-        assert done.proof.sampled == len(done.source.layers)
+        assert_all_was_compared(done)
+        assert done.proof.same == done.proof.compared
         assert done.proof.max_abs_difference == 0
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_a_large_network_with_scaled_gates_is_compared_with_the_factor(tmp_path: Path) -> None:
+    done = convert(FIXTURES / "keras-1.2.2/weather_hard_sigmoid.h5", tmp_path / "m.keras")
+    assert_all_was_compared(done)
+    assert 0 < done.proof.same < done.proof.compared
+    assert 0 < done.proof.max_abs_difference <= done.proof.tolerance
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("both", [False, True])
+def test_a_large_network_that_is_written_in_other_words_is_compared(tmp_path: Path, *, both: bool) -> None:
+    """Keras has the last step as the first of time turned around, the softmax as an activation, and masks to join."""
+    modules = {"rnn": torch.nn.LSTM(3, 5, 2, bidirectional=both), "head": torch.nn.Linear(10 if both else 5, 7)}
+    torch.save(torch.nn.ModuleDict(modules).state_dict(), tmp_path / "m.pt")
+    done = convert(tmp_path / "m.pt", tmp_path / "m.keras", graph="rnn,last,head,softmax")
+    assert_all_was_compared(done)
+    assert done.proof.same == done.proof.compared
+
+
+# The result
+
+
+@pytest.mark.parametrize(("target", "units"), [*((target, 512) for target in TARGETS), (".pt", 256), (".h5", 256)])
+def test_a_large_result_is_what_was_written_or_refused(target: str, units: int, tmp_path: Path) -> None:
+    """Were it a view of the target itself, whoever cut that short would end the process."""
+    source, path = tmp_path / "source.pt", tmp_path / f"m{target}"
+    torch.save(torch.nn.LSTM(600, units).state_dict(), source)
+    first, second = (convert(source, path, force=True) for _ in range(2))
+    weights = path.with_suffix(".safetensors") if target == ".py" else path
+    assert second.result is second.result
+    with pytest.raises(InvalidFile, match="changed since it was written"):
+        _ = first.result
+    os.truncate(weights, 0)
+    for one, other in zip(second.source.layers, second.result.layers, strict=True):
+        for name in ("W", "U"):
+            np.testing.assert_array_equal(one.forward.held()[name], other.forward.held()[name])

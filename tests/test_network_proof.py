@@ -1,11 +1,15 @@
 """Inputs made for networks, and the proof that two of them compute the same."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+from helpers import FIXTURES
 
+from lstm_convert import convert
 from lstm_convert.activations import named
 from lstm_convert.canonical import LSTM, Call, Cell, Feed, Gates, Input, Layer, Network
 from lstm_convert.errors import InvalidFile
@@ -140,6 +144,17 @@ def test_names_and_order_of_layers_do_not_count() -> None:
     layers = {name: replace(layer, name=name) for name, layer in renamed.items()}
     calls = tuple(Call(name, call.inputs) for name, call in zip("cab", NETWORK.calls, strict=True))
     assert prove_network(NETWORK, replace(NETWORK, layers=layers, calls=calls)).max_abs_difference == 0
+
+
+def test_what_is_reported_is_within_what_is_allowed(tmp_path: Path) -> None:
+    """A layer may differ by more than a network whose outputs are tiny; each is held against its own bound."""
+    source = tmp_path / "m.h5"
+    source.write_bytes((FIXTURES / "keras-1.2.2/weather_hard_sigmoid.h5").read_bytes())
+    with h5py.File(source, "r+") as file:
+        for name in ("dense_2_W", "dense_2_b"):
+            file[f"model_weights/dense_2/{name}"][...] *= 1e-9
+    proof = convert(source, tmp_path / "m.keras").proof
+    assert 0 < proof.max_abs_difference <= proof.tolerance < 1e-9
 
 
 def test_weights_may_be_rounded_to_a_smaller_type() -> None:

@@ -1,8 +1,8 @@
 """One layer that a Keras 3 file holds as several, because Keras's backends compute the one differently.
 
 An average pooling with padding 'same', by the same of as many ones: `Divide(f(x), f(ones_like(x)))`, where f pads with
-zeros, pools and crops; and a layer normalisation of inner axes, between two Permutes. `network_windows` and
-`network_layers` write them so; here they are read as the one layer they are.
+zeros, pools and crops; a layer normalisation of inner axes, between two Permutes; and the last step, as the first of
+time turned around. `network_windows` and `network_layers` write them so; here they are read as the one layer they are.
 """
 
 from collections import Counter
@@ -44,7 +44,8 @@ def together(wiring: Wiring, age: Age) -> Together:
     found = {
         number: one
         for number, call in enumerate(wiring.calls)
-        if (one := _pooled(steps, call) or _normalized(steps, call)) and steps.read_here_alone(one.parts)
+        if (one := _pooled(steps, call) or _normalized(steps, call) or _from_the_end(steps, call))
+        and steps.read_here_alone(one.parts)
     }
     calls = tuple(found[number].call if number in found else call for number, call in enumerate(wiring.calls))
     hidden = frozenset(step for one in found.values() for step in one.parts)
@@ -81,7 +82,7 @@ class _Steps:
             found.append((value[0], call))
             value = call.reads[0]
         wrapped = {call.wrapper is not None for _, call in found if not call.node.is_operation}
-        return found if len(wrapped) == 1 else []
+        return found if len(wrapped) <= 1 else []
 
     def kind(self, call: WiredCall) -> str:
         """Return the kind of a layer; of an operation that is no layer of a network by itself, its class."""
@@ -153,3 +154,16 @@ def _normalized(steps: _Steps, call: WiredCall) -> _Found | None:
     axes = tuple(order[axis % rank - 1] for axis in norm.options["axes"])
     parts = {step for step, _ in below}
     return _Found(replace(below[0][1], reads=below[1][1].reads), parts, {"axes": axes})
+
+
+def _from_the_end(steps: _Steps, call: WiredCall) -> _Found | None:
+    """Return the step or feature, counted from the end, that one of what is turned around is, or None."""
+    taken = steps.what(call) if steps.kind(call) == "Take" and len(call.reads) == 1 else None
+    flipped = steps.below(call.reads[0], "Flip") if taken else []
+    if taken is None or not flipped or not steps.called_once(call):
+        return None
+    (step, turning), index = flipped[0], taken.options["index"]
+    turned = steps.what(turning)
+    if turned is None or turned.options["axis"] != taken.options["axis"] or index < 0:
+        return None
+    return _Found(replace(call, reads=turning.reads), {step}, {"index": -1 - index})

@@ -4,12 +4,13 @@ import numpy as np
 
 from lstm_convert.activations import function
 from lstm_convert.canonical import Layer
+from lstm_convert.kernels import turned
 from lstm_convert.network.operations.numbers import Float64, array_of
 
 
 def dense(layer: Layer, x: Float64) -> Float64:
     """Return the activation of kernel times input plus bias, along the last axis."""
-    y = x @ array_of(layer, "kernel").T
+    y = x @ turned([layer.arrays["kernel"]])[0]
     if "bias" in layer.arrays:
         y = y + array_of(layer, "bias")
     return function(layer.options["activation"])(y)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lstm_convert.activations import function
 from lstm_convert.canonical import Layer
+from lstm_convert.kernels import turned
 from lstm_convert.network.operations.numbers import Bool, Float64, array_of, channels_back, channels_last
 
 
@@ -27,17 +28,17 @@ def convolved(layer: Layer, x: Float64) -> Float64:
         layer: its kernel is (filters, inputs / groups, *window).
         x: (batch, *axes, inputs), or with the inputs before the axes.
     """
-    options, kernel = layer.options, array_of(layer, "kernel")
+    options, kernel = layer.options, layer.arrays["kernel"]
+    kernels = np.moveaxis(kernel, (0, 1), (-2, -1))
     size = kernel.shape[2:]
     x = padded(channels_last(layer, x), size, options["strides"], options["dilation"], options["padding"], 0.0)
     groups = options["groups"]
     if x.shape[-1] != kernel.shape[1] * groups or kernel.shape[0] % groups:
         raise ValueError(f"expected {kernel.shape[1] * groups} channels, found {x.shape[-1]}")
-    kernels = np.moveaxis(kernel, (0, 1), (-1, -2))
     y: Float64 = np.zeros(0)
     for place, part in under_window(x, size, options["strides"], options["dilation"]):
-        in_groups = (np.split(numbers, groups, -1) for numbers in (part, kernels[place]))
-        of_groups = [inputs @ weights for inputs, weights in zip(*in_groups, strict=True)]
+        in_groups = zip(np.split(part, groups, -1), np.split(kernels[place], groups), strict=True)
+        of_groups = [inputs @ turned([weights])[0] for inputs, weights in in_groups]
         product = np.concatenate(of_groups, axis=-1)
         y = y + product if y.size else product
     if "bias" in layer.arrays:
