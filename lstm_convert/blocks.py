@@ -1,30 +1,25 @@
 """Arrays a block of rows at a time: memory stays bounded however large they are.
 
-A large array is a view of a mapped file. The pages of it that are read count as this process's memory until they are
-let go of, which `blocks_of` and `copied` do behind them; the file stays in the system's cache.
-
-Only files of our own are mapped, which have no name: where somebody cuts a mapped file short, reading what is gone ends
-the process by SIGBUS.
+A large array is a view of a mapped file, of whose pages `blocks_of` and `copied` let go behind them; the file stays in
+the system's cache.
 """
 
-import io
 import math
-import mmap
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import FileMap, let_go, pieces
 
 Array = NDArray[Any]
 
-BYTES = 1 << 24
+BYTES = 1 << 23
 """How much of an array is in memory at a time."""
 
 LARGE = 1 << 20
@@ -32,95 +27,10 @@ LARGE = 1 << 20
 
 # NumPy copies a transposed matrix several times as fast in strips so narrow that what they touch stays in the cache.
 _STRIP = 16
-# What is read at a time of so many bytes is let go of.
-_MANY = 1 << 16
-# Into so many a block is divided where each number becomes another, for which wider ones are made on the way.
+# Into so many pieces is divided what is spread over much of a file, or becomes wider on the way.
 _PIECES = 16
-
-
-class FileMap(mmap.mmap):
-    """A file mapped for reading, whose pages may be let go of: they are read again where they are needed."""
-
-    @classmethod
-    def of(cls, file: IO[bytes]) -> "FileMap":
-        """Map a copy of a whole file that is open for reading, which nothing that others do to the file changes.
-
-        Args:
-            file: a file that others may write to.
-
-        Raises:
-            InvalidFile: it is empty, or there is no room for the copy.
-        """
-        size = os.fstat(file.fileno()).st_size
-        file.seek(0)
-        if size < LARGE:
-            if content := file.read(size):
-                return cls._holding(content)
-        else:
-            try:
-                with tempfile.TemporaryFile() as copy:
-                    _copy(file, copy, size)
-                    if os.fstat(copy.fileno()).st_size:
-                        return cls.of_own(copy)
-            except OSError as error:
-                raise InvalidFile(
-                    f"this file cannot be copied, to be read: {error.strerror or error}",
-                    next_step=f"It needs {size} bytes of room in the temporary folder; TMPDIR names another.",
-                ) from error
-        raise InvalidFile("this file is empty", next_step="Copy or download it again.")
-
-    @classmethod
-    def of_own(cls, file: IO[bytes]) -> "FileMap":
-        """Map a temporary file without a name, which nobody else can cut short."""
-        return cls(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-    @classmethod
-    def _holding(cls, content: bytes) -> "FileMap":
-        mapped = cls(-1, len(content))
-        mapped.write(content)
-        mapped.seek(0)
-        return mapped
-
-
-def _copy(file: IO[bytes], copy: IO[bytes], size: int) -> None:
-    """Copy so much of a file, or what there is: within the system where it can, else through memory."""
-    copied = 0
-    try:
-        while copied < size and (sent := os.sendfile(copy.fileno(), file.fileno(), copied, size - copied)):
-            copied += sent
-    except (AttributeError, OSError):  # Windows has no sendfile, that of macOS writes to sockets alone
-        copy.seek(0)
-        shutil.copyfileobj(file, copy)
-        copy.flush()
-
-
-class Stream(io.RawIOBase):
-    """Bytes, mapped ones among them, as a file that is read."""
-
-    def __init__(self, content: memoryview) -> None:
-        self.content, self.place = content, 0
-
-    def readable(self) -> bool:
-        """Return that it is."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return that it is."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, counted from the beginning, from here or from the end."""
-        self.place = max(0, offset + (0, self.place, len(self.content))[whence])
-        return self.place
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer as far as there are bytes."""
-        found = self.content[self.place : self.place + len(buffer)]
-        buffer[: len(found)] = found
-        self.place += len(found)
-        if len(found) >= _MANY:
-            let_go(np.frombuffer(found, np.uint8))
-        return len(found)
+# The memory of blocks that nobody uses any more. Fresh memory costs more time than what is done with it.
+_SPARE: deque[Array] = deque(maxlen=4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +49,24 @@ class Rows:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001 (numpy's own signature)
         return np.array(self.make(0, self.shape[0]), dtype=dtype, copy=copy or None)
+
+
+def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array to be filled, in the memory of an earlier one where it is as large as a block.
+
+    Args:
+        shape: its shape.
+        dtype: of its numbers.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if not LARGE <= size <= BYTES:
+        return np.empty(shape, dtype)
+    memory = _SPARE.pop() if _SPARE else np.empty(BYTES, np.uint8)
+    if memory.size < size:
+        memory = np.empty(size, np.uint8)
+    whole = np.frombuffer(memory.data, np.uint8)  # which all views of it keep alive
+    weakref.finalize(whole, _SPARE.append, memory)
+    return whole[:size].view(dtype).reshape(shape)
 
 
 def rows_at_once(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -165,7 +93,7 @@ def blocks_of(array: Array | Rows) -> Iterator[Array]:
             yield rows
             let_go(rows)
         else:
-            yield copied(rows, np.empty(rows.shape, rows.dtype))
+            yield copied(rows, room(rows.shape, rows.dtype))
 
 
 def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
@@ -223,6 +151,23 @@ def _spanned(array: Array) -> int:
     return int(array.itemsize + sum((size - 1) * abs(step) for size, step in steps))
 
 
+def taken(array: Array, places: Sequence[NDArray[np.intp]]) -> Array:
+    """Return what some rows and columns of an array have in common, as a copy.
+
+    Args:
+        array: the array.
+        places: which rows and which columns, by their numbers; of a vector, which numbers.
+    """
+    if _is_turned(array):
+        return taken(array.T, places[::-1]).T
+    rows, *others = places
+    pieces = []
+    for some in np.array_split(rows, _PIECES):
+        pieces.append(array[np.ix_(some, *others)])
+        let_go(array)
+    return np.concatenate(pieces)
+
+
 def _is_turned(array: Array) -> bool:
     """Return whether an array is a matrix whose columns lie closer than its rows."""
     return array.ndim == 2 and abs(array.strides[0]) < abs(array.strides[1])  # noqa: PLR2004 (a matrix)
@@ -240,8 +185,7 @@ def kept(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[Array]) 
         return np.concatenate([block.reshape(-1) for block in blocks] or [np.empty(0, dtype)]).reshape(shape)
     with tempfile.TemporaryFile() as file:
         for block in blocks:
-            file.write(bytes_of(block))
-        file.flush()
+            file.writelines(pieces(bytes_of(block)))
         return placed(FileMap.of_own(file), dtype, shape)
 
 
@@ -280,23 +224,3 @@ def owned(view: Array) -> Array:
 def bytes_of(block: Array) -> memoryview:
     """Return the bytes of a contiguous array, without copying them."""
     return block.reshape(-1).view(np.uint8).data
-
-
-def let_go(view: Array) -> None:
-    """Let go of the pages that a view of a mapped file spans; nothing where it is none."""
-    base: Any = view
-    while base is not None and not isinstance(base, FileMap):
-        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
-    if base is None or not view.size or not hasattr(base, "madvise"):  # Windows takes pages back by itself
-        return
-    steps = [(size - 1) * step for size, step in zip(view.shape, view.strides, strict=True)]
-    address = _address(np.frombuffer(base, np.uint8, 1))
-    first = _address(view) + sum(min(step, 0) for step in steps) - address
-    last = first + sum(map(abs, steps)) + view.itemsize
-    start = first - first % mmap.PAGESIZE
-    base.madvise(mmap.MADV_DONTNEED, start, last - start)
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

@@ -1,10 +1,9 @@
 """Load, save and convert: find who knows a file, read it whole or not at all, write it whole or not at all."""
 
-import hashlib
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +30,28 @@ class Conversion:
 
     Args:
         source: the model as it was read; without its network where that was not written.
-        result: the model as the written file has it.
         target: the file written.
         format: what kind of file that is.
         usage: how to use what was written, a line a layer or module.
         proof: how far the two are apart.
+        read_back: returns `result`.
     """
 
     source: Model
-    result: Model
     target: Path
     format: str
     usage: tuple[str, ...]
     proof: Proof
+    read_back: Callable[[], Model] = field(repr=False)
+
+    @cached_property
+    def result(self) -> Model:
+        """The model as the written file has it; one with large arrays is read when it is first asked for.
+
+        Raises:
+            InvalidFile: the file is no longer what was written.
+        """
+        return self.read_back()
 
 
 def load(
@@ -75,11 +83,11 @@ def load(
         options = ReadOptions(_architecture(config), recurrent_activation, graph=graph)
         changed = watched(path)
         try:
-            model, entry = _read(path, options)
+            model, entry, sha256 = _read(path, options)
             _check(model)
             file = replace(
                 model.provenance, format=model.provenance.format or entry.name,
-                file=model.provenance.file or path.name, sha256=model.provenance.sha256 or _sha256(path),
+                file=model.provenance.file or path.name, sha256=model.provenance.sha256 or sha256,
             )  # fmt: skip
         finally:
             if changed():
@@ -184,16 +192,16 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
     with naming(target):
         model, options = portion(model, entry.adapter, options)
     said = {PROOF: partial(write_proof, model, dtype)} if proof else {}
-    result, found = write(model, target, options, force=force, said=said, changed=changed)
-    return Conversion(model, result, target, entry.name, tuple(entry.adapter.usage(model, options)), found)
+    read_back, found = write(model, target, options, force=force, said=said, changed=changed)
+    return Conversion(model, target, entry.name, tuple(entry.adapter.usage(model, options)), found, read_back)
 
 
-def _read(path: Path, options: ReadOptions) -> tuple[Model, Format]:
+def _read(path: Path, options: ReadOptions) -> tuple[Model, Format, str]:
     refusal: LstmConvertError | None = None
     for entry in candidates(path):
         with entry.opener.opened(path) as contents:
             if entry.adapter.recognises(contents):
-                return entry.adapter.read(contents, options), entry
+                return entry.adapter.read(contents, options), entry, contents.sha256
             refusal = _no_lstm(entry.name, list(contents.arrays))
     raise refusal or InvalidFile("holds nothing that is known")
 
@@ -278,8 +286,3 @@ def _write_options(
             f"is written as {entry.name}", ["--custom-layer: no such file has a layer of its own"], "Leave it out."
         )
     return WriteOptions(extension, stack, dict(rename or {}), allowed, dtype, custom_layer, lstm_only)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import let_go
+from lstm_convert.mapped import let_go
 
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]

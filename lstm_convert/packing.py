@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import Rows, blocks_of, changed, copied, kept
+from lstm_convert.blocks import Rows, blocks_of, changed, copied, kept, room
 from lstm_convert.bundle import Bundle
 from lstm_convert.canonical import SIGMOID, TANH, Activation, Cell, Gates, GRUCell, RecurrentCell
 from lstm_convert.errors import LayoutMismatch, Unsupported
@@ -233,7 +233,7 @@ def _joined(slot: Slot, gates: list[Array], shape: tuple[int, ...]) -> Array | R
 
 def _rows_below(blocks: list[Array], start: int, stop: int) -> Array:
     """Return some rows of blocks that lie one below the other."""
-    rows = np.empty((stop - start, *blocks[0].shape[1:]), blocks[0].dtype)
+    rows = room((stop - start, *blocks[0].shape[1:]), blocks[0].dtype)
     for number, block in enumerate(blocks):
         top = number * len(block)
         first, last = max(start, top), min(stop, top + len(block))
@@ -253,7 +253,7 @@ def _rows_across(gates: list[Array], place: int, shape: tuple[int, ...], start: 
         stop: the row after the last.
     """
     parts = [gate[start:stop] for gate in gates]
-    rows = np.empty((*parts[0].shape[:place], len(gates), *parts[0].shape[place:]), gates[0].dtype)
+    rows = room((*parts[0].shape[:place], len(gates), *parts[0].shape[place:]), gates[0].dtype)
     for number, part in enumerate(parts):
         copied(part, rows[(slice(None),) * place + (number,)])
     return rows.reshape(stop - start, *shape[1:])

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import Array, let_go, pairs_of
+from lstm_convert.beside import in_halves
+from lstm_convert.blocks import Array, pairs_of, taken
 from lstm_convert.canonical import Activation, Gates, Recurrent, RecurrentCell
 from lstm_convert.errors import InvalidFile
 from lstm_convert.precision import epsilon
@@ -49,13 +50,13 @@ def _part(cell: RecurrentCell, random: np.random.Generator) -> RecurrentCell:
     if "projection" not in held:
         outputs = units
     places: dict[str, Any] = {
-        "W": np.ix_(units, inputs), "U": np.ix_(units, outputs), "b": (units,), "b_rec": (units,),
-        "projection": np.ix_(outputs, units), "peephole": (slice(None), units),
+        "W": (units, inputs), "U": (units, outputs), "b": (units,), "b_rec": (units,),
+        "projection": (outputs, units), "peephole": (np.arange(3), units),
     }  # fmt: skip
     return cell.with_arrays(
         {
-            name: [_taken(gate, places[name]) for gate in array] if isinstance(array, Gates)
-            else _taken(array, places[name])
+            name: [taken(gate, places[name]) for gate in array] if isinstance(array, Gates)
+            else taken(array, places[name])
             for name, array in held.items()
         }
     )  # fmt: skip
@@ -63,12 +64,6 @@ def _part(cell: RecurrentCell, random: np.random.Generator) -> RecurrentCell:
 
 def _some(random: np.random.Generator, count: int) -> NDArray[np.intp]:
     return np.sort(random.permutation(count)[:UNITS])
-
-
-def _taken(array: Array, place: Any) -> Array:
-    taken: Array = array[place]
-    let_go(array)
-    return taken
 
 
 def count_same(before: Recurrent, after: Recurrent) -> tuple[int, int]:
@@ -84,19 +79,25 @@ def count_same(before: Recurrent, after: Recurrent) -> tuple[int, int]:
     Raises:
         InvalidFile: some differ by more.
     """
-    counted = same = 0
-    for direction, cell in before.cells.items():
-        for name, one, other, factor in _to_compare(cell, after.cells[direction]):
-            try:
-                same += same_numbers(one, other, factor)
-            except InvalidFile as error:
-                raise InvalidFile(
-                    "the result does not hold the numbers of its source",
-                    [f"{before.name} ({direction}) {name}: {error.what}"],
-                    "This is a mistake of lstm_convert; please report it with the file.",
-                ) from error
-            counted += one.size
-    return counted, same
+
+    def counts(pair: tuple[str, tuple[Array, Array, float]]) -> tuple[int, int]:
+        name, (one, other, factor) = pair
+        try:
+            return one.size, same_numbers(one, other, factor)
+        except InvalidFile as error:
+            raise InvalidFile(
+                "the result does not hold the numbers of its source",
+                [f"{before.name} {name}: {error.what}"],
+                "This is a mistake of lstm_convert; please report it with the file.",
+            ) from error
+
+    pairs = [
+        (f"({direction}) {name}", (one, other, factor))
+        for direction, cell in before.cells.items()
+        for name, one, other, factor in _to_compare(cell, after.cells[direction])
+    ]
+    counted, same = zip(*in_halves(counts, pairs), strict=True)
+    return sum(counted), sum(same)
 
 
 def _to_compare(before: RecurrentCell, after: RecurrentCell) -> Iterator[tuple[str, Array, Array, float]]:

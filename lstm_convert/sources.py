@@ -63,15 +63,19 @@ def watched(source: Path) -> Callable[[], bool]:
     Args:
         source: the file that is given.
     """
-    before = _noted(source)
-    return lambda: _noted(source) != before
+    before = noted(source)
+    return lambda: noted(source) != before
 
 
-def _noted(source: Path) -> dict[Path, tuple[int, ...]]:
-    """Return which files a source's are, how large they are and when they were last written."""
-    noted: dict[Path, tuple[int, ...]] = {}
+def noted(source: Path) -> dict[str, tuple[int, ...]]:
+    """Return which files a source's are, by name, how large they are and when they were last written.
+
+    Args:
+        source: the file that is given.
+    """
+    found: dict[str, tuple[int, ...]] = {}
     for path in files_of(source):
         with suppress(OSError):
-            found = path.stat()
-            noted[path] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-    return noted
+            said = path.stat()
+            found[path.name] = (said.st_dev, said.st_ino, said.st_size, said.st_mtime_ns)
+    return found

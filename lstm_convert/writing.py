@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,10 +11,11 @@ from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, Unsupported, naming
 from lstm_convert.formats import Format, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
+from lstm_convert.mapped import map_of
 from lstm_convert.portion import refusals
 from lstm_convert.precision import cast
 from lstm_convert.proof import Proof, prove
-from lstm_convert.sources import AGAIN, CHANGED
+from lstm_convert.sources import AGAIN, CHANGED, noted
 
 
 def files_of(path: Path) -> list[Path]:
@@ -52,7 +54,7 @@ def write(
     force: bool,
     said: Mapping[str, Callable[[Path], None]] = MappingProxyType({}),
     changed: Callable[[], bool] = lambda: False,
-) -> tuple[Model, Proof]:
+) -> tuple[Callable[[], Model], Proof]:
     """Write a model where nobody looks, read it back, prove it, and only then give it its name.
 
     Args:
@@ -64,7 +66,7 @@ def write(
         changed: whether the source is no longer what was read.
 
     Returns:
-        The model as it is read back, and its proof.
+        What returns the model as it is read back, and its proof.
 
     Raises:
         LstmConvertError: as `save` raises.
@@ -88,13 +90,16 @@ def write(
                 (folder / companion.name).write_text(text, "utf-8")
             made = folder / place.name
             entry.opener.write(made, contents)
-            result = _reread(made, entry, model)
+            result = _reread(made, entry, model, own=True)
             proof = _proven(model, result, options)
+            written = noted(made)
             for other, writer in about.items():
                 writer(folder / other.name)
             if changed():
                 raise InvalidFile(f"its source {CHANGED}", next_step=AGAIN)
-    return result, proof
+    if any(map_of(array) is not None for _, arrays in result.arrays() for array in arrays):
+        return partial(_read_again, place, entry, model, written), proof
+    return lambda: result, proof
 
 
 def write_proof(model: Model, dtype: str | None, path: Path) -> None:
@@ -110,14 +115,24 @@ def write_proof(model: Model, dtype: str | None, path: Path) -> None:
     proofs.write(model, path, dtype=dtype)
 
 
-def _reread(path: Path, entry: Format, model: Model) -> Model:
+def _reread(path: Path, entry: Format, model: Model, *, own: bool) -> Model:
     """Return a model as it is read back."""
-    with entry.opener.opened(path) as contents:
+    with entry.opener.opened(path, own=own) as contents:
         if model.network is not None and hasattr(entry.adapter, "reread"):
             result: Model = entry.adapter.reread(contents, model)
         else:
             result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
         return result
+
+
+def _read_again(place: Path, entry: Format, model: Model, written: Mapping[str, tuple[int, ...]]) -> Model:
+    """Return a model as it is read back from where anybody may change it."""
+    with naming(place):
+        try:
+            return _reread(place, entry, model, own=False)
+        finally:
+            if noted(place) != written:
+                raise InvalidFile("changed since it was written", next_step="Load it as it is now.")
 
 
 def _proven(model: Model, result: Model, options: WriteOptions) -> Proof:

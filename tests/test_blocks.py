@@ -1,9 +1,9 @@
 """Arrays a block of rows at a time: the same numbers as the whole, whatever lies how."""
 
 import errno
+import hashlib
 import io
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from lstm_convert import blocks, load
-from lstm_convert.blocks import FileMap, Rows, Stream, blocks_of, copied, kept, let_go, not_finite, pairs_of, placed
+from lstm_convert import blocks, load, mapped
+from lstm_convert.blocks import Rows, blocks_of, copied, kept, not_finite, pairs_of, placed, room
 from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import FileMap, Stream, let_go
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=50) | hnp.array_shapes(
     min_dims=3, max_dims=4, min_side=0, max_side=6
@@ -96,9 +97,9 @@ def test_what_was_let_go_of_is_read_again(data: st.DataObject) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"head" + array.tobytes())
         file.flush()
-        mapped = FileMap.of(file)
+        file_map = FileMap.of(file)
     with patch.object(blocks, "LARGE", 1):
-        found = placed(mapped, array.dtype, array.shape, 4)
+        found = placed(file_map, array.dtype, array.shape, 4)
     place = tuple(slice(*sorted(data.draw(st.tuples(st.integers(0, 300), st.integers(0, 300))))) for _ in range(2))
     for view, wanted in ((found, array), (found.T, array.T), (found[::-1], array[::-1])):
         let_go(view[place])
@@ -122,32 +123,58 @@ def test_what_is_mapped_stays_when_its_file_is_cut_short(count: int, tmp_path: P
     path.write_bytes(content)
     with path.open("rb") as file:
         file.read(10)
-        mapped = FileMap.of(file)
+        file_map = FileMap.of(file)
     os.truncate(path, 0)
-    assert mapped[:] == content
+    assert file_map[:] == content
 
 
-def test_a_file_is_copied_where_the_system_does_not_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refusing(*_: int) -> int:
-        raise OSError(errno.ENOTSOCK, "Socket operation on non-socket")
-
-    monkeypatch.setattr(os, "sendfile", refusing)
-    content = bytes(range(256)) * 10_000
+@pytest.mark.parametrize("size", [mapped.HELD - 1, mapped.HELD, 2 * mapped.HELD + 7])
+def test_a_file_is_copied_and_the_sum_is_that_of_the_copy(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped, "_AT_ONCE", 300_000)
+    content = np.random.default_rng(size).bytes(size)
     (tmp_path / "a").write_bytes(content)
     with (tmp_path / "a").open("rb") as file:
         file.read(3)
-        assert FileMap.of(file)[:] == content
+        copy = FileMap.of(file)
+    assert (copy[:], copy.sha256) == (content, hashlib.sha256(content).hexdigest())
+
+
+class Growing(io.FileIO):
+    """A file that somebody writes to whenever it is read."""
+
+    def readinto(self, buffer: Any) -> int:
+        with Path(str(self.name)).open("ab") as file:
+            file.write(b"more")
+        return super().readinto(buffer) or 0
+
+
+def test_a_file_that_grows_while_it_is_copied_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(mapped.HELD))
+    with Growing(tmp_path / "a") as file:
+        assert FileMap.of(file)[:] == bytes(mapped.HELD)
 
 
 def test_a_file_for_whose_copy_there_is_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> int:
+    def full(*_: Any) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "sendfile", full)
-    monkeypatch.setattr(shutil, "copyfileobj", full)
-    monkeypatch.setattr(blocks, "LARGE", 1)
+    monkeypatch.setattr(mapped, "_copied", full)
+    monkeypatch.setattr(mapped, "HELD", 1)
     with pytest.raises(InvalidFile, match="No space left on device"):
         load(FIXTURES / "torch-2.13/gru.pt")
+
+
+def test_memory_is_used_again_once_nobody_uses_it() -> None:
+    block = room((1 << 10, 1 << 10), np.dtype("f4"))
+    address = block.ctypes.data
+    part = block[5:7].T.data
+    del block
+    others = [room((1 << 10, 1 << 10), np.dtype("f4")) for _ in range(6)]
+    assert address not in [other.ctypes.data for other in others]
+    del part
+    assert address in [other.ctypes.data for other in (*others, room((1 << 18,), np.dtype("f8")))]
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

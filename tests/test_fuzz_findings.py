@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import h5py
 import numpy as np
@@ -15,10 +16,12 @@ import pytest
 from attacks.pickle_attacks import as_legacy, in_a_zip
 from attacks.size_attacks import _chain, _input, _layer, _lstm, _write
 from helpers import FIXTURES
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import lstm_convert
-from lstm_convert.containers import hdf5_heaps
+from lstm_convert.containers import hdf5_heaps, hdf5_search
 from lstm_convert.containers.hdf5_search import places
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError, Unsupported
 
@@ -211,8 +214,8 @@ def test_recurrent_layers_alone_of_a_model_that_has_none(tmp_path: Path) -> None
 
 
 def longest(content: bytes) -> int:
-    file = io.BytesIO(content)
-    return hdf5_heaps.longest_text(file, places(file, [hdf5_heaps.START])[hdf5_heaps.START])
+    whole = memoryview(content)
+    return hdf5_heaps.longest_text(whole, places(whole, [hdf5_heaps.START])[hdf5_heaps.START])
 
 
 def heap(*objects: tuple[int, int], length: int | None = None) -> bytes:
@@ -262,9 +265,20 @@ def test_a_name_that_is_half_a_character(tmp_path: Path) -> None:
 
 def test_what_begins_anywhere_is_found_once() -> None:
     starts = [b"TREE", hdf5_heaps.START]
-    for place in (0, 1, 2, 3, 5, (1 << 20) - 5, (1 << 20) - 4, (1 << 20) - 1, 1 << 20, (2 << 20) - 7):
+    border = hdf5_search.BLOCK
+    for place in (0, 1, 2, 3, 5, *range(border - 20, border + 5), *range(2 * border - 20, 2 * border + 5)):
         content = bytes(place) + b"TREE" + bytes(9) + hdf5_heaps.START
-        assert list(places(io.BytesIO(content), starts).values()) == [[place], [place + 13]]
-    assert places(io.BytesIO(b"abc"), starts) == {start: [] for start in starts}
+        assert list(places(memoryview(content), starts).values()) == [[place], [place + 13]]
+    for content in (b"", b"abc", b"TRE", b"GCOL"):
+        assert places(memoryview(content), starts) == {start: [] for start in starts}
     with pytest.raises(InvalidFile, match="more than 200000 heaps and nodes"):
-        places(io.BytesIO(b"TREE" * 200_001), starts)
+        places(memoryview(b"TREE" * 200_001), starts)
+
+
+@given(st.binary(max_size=300), st.integers(1, 20))
+def test_what_begins_is_found_where_bytes_find_finds_it(drawn: bytes, border: int) -> None:
+    content = bytes(b"TREGCOL\1"[byte % 8] for byte in drawn)
+    with patch.object(hdf5_search, "BLOCK", border):
+        found = places(memoryview(content), [b"TREE", hdf5_heaps.START])
+    for start, wanted in found.items():
+        assert wanted == [place for place in range(len(content)) if content.startswith(start, place)]

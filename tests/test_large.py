@@ -1,5 +1,6 @@
 """Large models: the same files as small ones, in memory that does not grow with them, and a proof of all numbers."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -246,3 +247,22 @@ def test_a_large_network_that_is_written_in_other_words_is_compared(tmp_path: Pa
     done = convert(tmp_path / "m.pt", tmp_path / "m.keras", graph="rnn,last,head,softmax")
     assert_all_was_compared(done)
     assert done.proof.same == done.proof.compared
+
+
+# The result
+
+
+@pytest.mark.parametrize(("target", "units"), [*((target, 512) for target in TARGETS), (".pt", 256), (".h5", 256)])
+def test_a_large_result_is_what_was_written_or_refused(target: str, units: int, tmp_path: Path) -> None:
+    """Were it a view of the target itself, whoever cut that short would end the process."""
+    source, path = tmp_path / "source.pt", tmp_path / f"m{target}"
+    torch.save(torch.nn.LSTM(600, units).state_dict(), source)
+    first, second = (convert(source, path, force=True) for _ in range(2))
+    weights = path.with_suffix(".safetensors") if target == ".py" else path
+    assert second.result is second.result
+    with pytest.raises(InvalidFile, match="changed since it was written"):
+        _ = first.result
+    os.truncate(weights, 0)
+    for one, other in zip(second.source.layers, second.result.layers, strict=True):
+        for name in ("W", "U"):
+            np.testing.assert_array_equal(one.forward.held()[name], other.forward.held()[name])

@@ -1,8 +1,8 @@
 """Containers: bytes to named arrays with attributes, and back. A container never sees a framework's meaning.
 
 Each module offers `sniff(head, path) -> bool` on a file's first bytes, `opened(path)`, a context manager that yields
-`Contents`, and, where it can write, `write(path, contents)`. Nothing in a file is ever executed, and no path from a
-file is ever used as a path.
+`Contents`, and, where it can write, `write(path, contents)` and `opened(path, own=True)` for what that wrote where
+nobody else writes. Nothing in a file is ever executed, and no path from a file is ever used as a path.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,8 @@ class Stored:
 class Contents:
     """What a container holds: arrays by name in the file's order, and attributes by the path they hang on.
 
-    The file's own attributes and documents (JSON texts and the like) are `attributes[""]`.
+    The file's own attributes and documents (JSON texts and the like) are `attributes[""]`. Of a file that was read,
+    `sha256` is that of its bytes.
 
     Raises:
         InvalidFile: a name is no text that can be written, or printed.
@@ -48,6 +49,7 @@ class Contents:
 
     arrays: Mapping[str, Stored]
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         for name in (*self.arrays, *self.attributes):

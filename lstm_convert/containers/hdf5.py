@@ -3,23 +3,27 @@
 *Source:* h5py 3, docs/high/group.rst (links), docs/high/dataset.rst (external storage, virtual datasets).
 """
 
-import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
-from lstm_convert.blocks import BYTES, FileMap, Stream, kept, placed, rows_at_once
+from lstm_convert.blocks import BYTES, kept, placed, rows_at_once
 from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
 from lstm_convert.containers.hdf5_search import places
+from lstm_convert.containers.hdf5_writing import write
 from lstm_convert.containers.raw import byte_count
 from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import Stream, mapped
+
+__all__ = ["opened", "opened_within", "sniff", "write"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -43,42 +47,41 @@ def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's s
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Yield the arrays and attributes of an HDF5 file, both by their path in it.
+
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
 
     Raises:
         InvalidFile: it is damaged, or holds links, external storage or virtual datasets.
     """
-    with path.open("rb") as file:
-        mapped = FileMap.of(file)
-    try:
-        with opened_within(memoryview(mapped)) as contents:
-            yield contents
-    finally:
-        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-            mapped.close()
+    with mapped(path, own=own) as content, opened_within(memoryview(content), own=own) as contents:
+        yield replace(contents, sha256=content.sha256)
 
 
 @contextmanager
-def opened_within(content: memoryview) -> Iterator[Contents]:
+def opened_within(content: memoryview, *, own: bool = False) -> Iterator[Contents]:
     """Yield the same of an HDF5 file that is a part of another.
 
     Args:
         content: its bytes.
+        own: whether we made it.
 
     Raises:
         InvalidFile: as `opened` raises.
     """
-    longest = _refuse_endless(io.BufferedReader(Stream(content)))
+    longest = 0 if own else _refuse_endless(content)
     with closing(_opened(content)) as file:
         yield _contents(file, content, longest)
 
 
-def _refuse_endless(file: BinaryIO) -> int:
+def _refuse_endless(content: memoryview) -> int:
     """Return how long the longest text in a file is, and raise where the HDF5 library would lock up."""
-    found = places(file, (hdf5_heaps.START, hdf5_trees.START))
-    hdf5_trees.refuse_endless(file, found[hdf5_trees.START])
-    return hdf5_heaps.longest_text(file, found[hdf5_heaps.START])
+    found = places(content, (hdf5_heaps.START, hdf5_trees.START))
+    hdf5_trees.refuse_endless(content, found[hdf5_trees.START])
+    return hdf5_heaps.longest_text(content, found[hdf5_heaps.START])
 
 
 def _opened(content: memoryview) -> h5f.FileID:
@@ -104,50 +107,6 @@ def _contents(file: h5f.FileID, content: memoryview, longest: int) -> Contents:
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InvalidFile(f"this HDF5 file is damaged: {error}", next_step="Copy or download it again.") from error
     return Contents(arrays, attributes)
-
-
-def write(path: Path, contents: Contents) -> None:
-    """Write arrays and attributes, each at its path, as an HDF5 file.
-
-    Args:
-        path: where to.
-        contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
-    """
-    with path.open("w+b") as stream:
-        write_to(stream, contents)
-
-
-def write_to(stream: IO[bytes], contents: Contents) -> None:
-    """Write the same to a stream that is open for reading and writing, and empty.
-
-    Args:
-        stream: where to.
-        contents: as in `write`.
-    """
-    # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
-    with h5py.File(stream, "w") as file:
-        for group, values in contents.attributes.items():
-            if group not in contents.arrays:
-                _set_attributes(file.require_group(group or "/"), values)
-        for name, stored in contents.arrays.items():
-            dataset = file.create_dataset(name, stored.shape, stored.dtype)
-            _fill(dataset, stored)
-            _set_attributes(dataset, contents.attributes.get(name, {}))
-
-
-def _fill(dataset: h5py.Dataset, stored: Stored) -> None:
-    if not stored.shape:
-        dataset[()] = stored.read()
-        return
-    first = 0
-    for block in stored.blocks():
-        dataset[first : first + len(block)] = block
-        first += len(block)
-
-
-def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        target.attrs[key] = np.array([text.encode() for text in value]) if isinstance(value, list) and value else value
 
 
 def _collect(

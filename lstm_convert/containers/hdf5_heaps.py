@@ -11,12 +11,10 @@ The library steps from object to object. Where a step has no length, it never en
 *Source:* HDF5 1.14.6, src/H5HGcache.c, H5HG__cache_heap_deserialize; HDF5 File Format Specification 3.0, III.E
 """
 
-import io
 import struct
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
-from lstm_convert.containers.hdf5_search import NEXT_STEP, read_at
+from lstm_convert.containers.hdf5_search import NEXT_STEP
 from lstm_convert.errors import InvalidFile
 
 START = b"GCOL\1"
@@ -31,36 +29,36 @@ _ALIGNMENT = 8
 _WRAPS = 1 << 63  # a step of this length leads back
 
 
-def longest_text(file: BinaryIO, places: Iterable[int]) -> int:
+def longest_text(content: memoryview, places: Iterable[int]) -> int:
     """Return how long the longest text in any heap is, and raise where a heap has an object that leads to no next one.
 
     Args:
-        file: the whole file.
+        content: the whole file.
         places: where its heaps begin.
 
     Raises:
         InvalidFile: there is such an object, or there are too many to tell.
     """
-    count, longest, size = 0, 0, file.seek(0, io.SEEK_END)
+    count, longest = 0, 0
     for place in places:
-        for step in _steps(file, place, size):
+        for step in _steps(content, place):
             count, longest = count + 1, max(longest, step)
             if step <= 0 or count > MOST_TEXTS:
                 what = "has no end" if step <= 0 else f"is one of many, with more than {MOST_TEXTS} texts in them"
                 raise InvalidFile(
                     f"this HDF5 file is damaged: the heap at byte {place} of it {what}", next_step=NEXT_STEP
                 )
-    return min(longest, size)
+    return min(longest, len(content))
 
 
-def _steps(file: BinaryIO, place: int, size: int) -> Iterator[int]:
+def _steps(content: memoryview, place: int) -> Iterator[int]:
     """Yield how far it is from object to object of the heap at a place, as the library counts it."""
     start = place + HEAD
-    head = read_at(file, start, LENGTH.size)
-    end = min(place + LENGTH.unpack(head)[0], size) if len(head) == LENGTH.size else 0
+    whole = start + LENGTH.size <= len(content)
+    end = min(place + LENGTH.unpack_from(content, start)[0], len(content)) if whole else 0
     place = start + LENGTH.size
     while place + OBJECT.size <= end:
-        number, length = OBJECT.unpack(read_at(file, place, OBJECT.size))
+        number, length = OBJECT.unpack_from(content, place)
         step = OBJECT.size + -(-length // _ALIGNMENT) * _ALIGNMENT if number else length
         yield step if step < _WRAPS else 0
         place += step

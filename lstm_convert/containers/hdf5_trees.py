@@ -14,20 +14,19 @@ The library goes from node to node to the right, however often it has been there
 
 import struct
 from collections.abc import Iterable
-from typing import BinaryIO
 
-from lstm_convert.containers.hdf5_search import NEXT_STEP, read_at
+from lstm_convert.containers.hdf5_search import NEXT_STEP
 from lstm_convert.errors import InvalidFile
 
 START = b"TREE"
 NODE = struct.Struct("<4sBBH8xQ")
 
 
-def refuse_endless(file: BinaryIO, places: Iterable[int]) -> None:
+def refuse_endless(content: memoryview, places: Iterable[int]) -> None:
     """Raise where going to the right from a node of a tree leads back to it.
 
     Args:
-        file: the whole file.
+        content: the whole file.
         places: where the nodes of its trees begin.
 
     Raises:
@@ -35,9 +34,8 @@ def refuse_endless(file: BinaryIO, places: Iterable[int]) -> None:
     """
     right_of: dict[int, int] = {}
     for place in places:
-        node = read_at(file, place, NODE.size)
-        if len(node) == NODE.size:
-            right_of[place] = NODE.unpack(node)[-1]
+        if place + NODE.size <= len(content):
+            right_of[place] = NODE.unpack_from(content, place)[-1]
     ended: set[int] = set()
     for start in right_of:
         place, passed = start, {start}

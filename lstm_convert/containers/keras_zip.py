@@ -3,21 +3,18 @@
 *Source:* keras 3.15.1, keras/src/saving/saving_lib.py, _save_model_to_fileobj.
 """
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lstm_convert import json_text
-from lstm_convert.containers import Contents, hdf5, zips
-from lstm_convert.containers.raw import byte_count
+from lstm_convert.containers import Contents, hdf5, hdf5_writing, zips
 from lstm_convert.errors import InvalidFile, Unsupported
 
 DOCUMENTS = ("metadata.json", "config.json")
 WEIGHTS = "model.weights.h5"
 
 _SPLIT_WEIGHTS = "model.weights.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -26,14 +23,18 @@ def sniff(head: bytes, path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Yield the arrays of the HDF5 file inside, and the JSON texts as documents.
+
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
 
     Raises:
         InvalidFile: the archive is damaged or has no weights.
         Unsupported: its weights are stored in another form.
     """
-    with zips.opened(path) as archive:
+    with zips.opened(path, own=own) as archive:
         if WEIGHTS not in archive.members:
             if _SPLIT_WEIGHTS in archive.members or "model.weights.npz" in archive.members:
                 raise Unsupported(
@@ -43,9 +44,9 @@ def opened(path: Path) -> Iterator[Contents]:
                 )
             raise InvalidFile("it has no weights", [f"expected {WEIGHTS}, found {', '.join(archive.members)}"])
         documents = {name: _text(archive, name) for name in DOCUMENTS if name in archive.members}
-        with hdf5.opened_within(archive.read(WEIGHTS)) as weights:
+        with hdf5.opened_within(archive.read(WEIGHTS), own=own) as weights:
             root = {**weights.attributes.get("", {}), **documents}
-            yield Contents(weights.arrays, {**weights.attributes, "": root})
+            yield Contents(weights.arrays, {**weights.attributes, "": root}, archive.map.sha256)
 
 
 def _text(archive: zips.Archive, name: str) -> str:
@@ -65,9 +66,6 @@ def write(path: Path, contents: Contents) -> None:
         contents: the documents are the file's own attributes.
     """
     inner = {group: values for group, values in contents.attributes.items() if group}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in DOCUMENTS:
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), str(contents.document(name)))
-        size = sum(map(byte_count, contents.arrays.values()))
-        with zips.in_place(archive, zipfile.ZipInfo(WEIGHTS, _EPOCH), size) as part:
-            hdf5.write_to(part, Contents(contents.arrays, inner))
+    documents = [zips.NewMember.of(name, str(contents.document(name)).encode()) for name in DOCUMENTS]
+    with hdf5_writing.made(Contents(contents.arrays, inner)) as (size, chunks):
+        zips.write(path, [*documents, zips.NewMember(WEIGHTS, size, lambda: chunks)])

@@ -31,8 +31,12 @@ def sniff(head: bytes, path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Open an .npz file; the text in its `__metadata__`, if it has one, is `attributes[""]["__metadata__"]`.
+
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
 
     Yields:
         The arrays, large ones mapped where they are stored as they are.
@@ -40,10 +44,11 @@ def opened(path: Path) -> Iterator[Contents]:
     Raises:
         InvalidFile: the archive is damaged, or an array is of Python objects, which would have to be unpickled.
     """
-    with zips.opened(path) as archive:
+    with zips.opened(path, own=own) as archive:
         arrays = {name.removesuffix(SUFFIX): _stored(archive, name) for name in archive.members}
         metadata = arrays.pop(METADATA, None)
-        yield Contents(arrays, {"": {METADATA: _text(metadata.read())}} if metadata else {})
+        documents = {"": {METADATA: _text(metadata.read())}} if metadata else {}
+        yield Contents(arrays, documents, archive.map.sha256)
 
 
 def _stored(archive: zips.Archive, name: str) -> Stored:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, Never
 
-from lstm_convert.blocks import Stream
 from lstm_convert.containers.opcodes import ARGUMENTS, Read
 from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import Stream
 
 Calls = Mapping[str, Callable[..., Any]]
 PersistentLoad = Callable[[Any], Any]

@@ -6,8 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from lstm_convert import blocks
+from lstm_convert.beside import ahead
 from lstm_convert.blocks import bytes_of
 from lstm_convert.containers import Stored
+from lstm_convert.mapped import pieces
 
 NARROW_FLOATS = frozenset({"bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"})
 
@@ -30,17 +33,18 @@ def byte_count(stored: Stored) -> int:
 
 
 def little_endian(stored: Stored) -> Iterator[memoryview]:
-    """Yield the bytes of an array, little-endian and in C order, a few megabytes at a time.
+    """Yield the bytes of an array, little-endian and in C order, piece by piece.
 
     Raises:
         ValueError: the array that was read is not the one that was announced.
     """
     rows = 0
-    for block in stored.blocks():
+    made = stored.blocks()
+    for block in ahead(made) if byte_count(stored) >= blocks.LARGE else made:
         if block.dtype != stored.dtype or block.shape[1:] != stored.shape[1:]:
             raise ValueError(f"announced {stored.dtype}{stored.shape}, read {block.dtype} {block.shape[1:]} a row")
         rows += len(block) if stored.shape else 1
         native = block.dtype.newbyteorder("<")
-        yield bytes_of(block if block.dtype.byteorder != ">" else block.astype(native))
+        yield from pieces(bytes_of(block if block.dtype.byteorder != ">" else block.astype(native)))
     if rows != math.prod(stored.shape[:1]):
         raise ValueError(f"announced {stored.dtype}{stored.shape}, read {rows} rows")

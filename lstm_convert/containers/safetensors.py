@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from lstm_convert import json_text
-from lstm_convert.blocks import FileMap, placed
+from lstm_convert.blocks import placed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, dtype_named, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
+from lstm_convert.mapped import FileMap, mapped
 
 LENGTH = struct.Struct("<Q")
 LONGEST_HEADER = json_text.LARGEST
@@ -61,34 +62,32 @@ def sniff(head: bytes, path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Open a safetensors file; its `__metadata__` is `attributes[""]`.
 
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
+
     Yields:
-        The arrays, in the order in which their numbers lie in the file, large ones as views of a mapped
-        copy of the file.
+        The arrays, in the order in which their numbers lie in the file, large ones as views of it, mapped.
 
     Raises:
         InvalidFile: the header is damaged or does not describe the file exactly.
     """
-    with path.open("rb") as file:
-        mapped = FileMap.of(file)
-    try:
-        yield _contents(mapped)
-    finally:
-        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-            mapped.close()
+    with mapped(path, own=own) as content:
+        yield _contents(content)
 
 
-def _contents(mapped: FileMap) -> Contents:
-    size = len(mapped)
+def _contents(content: FileMap) -> Contents:
+    size = len(content)
     if size < LENGTH.size:
         raise InvalidFile(f"a safetensors file has at least {LENGTH.size} bytes, this one {size}")
-    (length,) = LENGTH.unpack(mapped[: LENGTH.size])
+    (length,) = LENGTH.unpack(content[: LENGTH.size])
     start = LENGTH.size + length
     if length > LONGEST_HEADER or start > size:
         raise InvalidFile(f"the header should have {length} bytes, the file has {size}", next_step=COPY_AGAIN)
-    header = _header(mapped[LENGTH.size : start])
+    header = _header(content[LENGTH.size : start])
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise InvalidFile(f"{METADATA} should be texts by name")
@@ -99,10 +98,10 @@ def _contents(mapped: FileMap) -> Contents:
         if begin != end:
             raise InvalidFile(f"the numbers of {name} should begin at {end}, where others end; they begin at {begin}")
         end = stop
-        arrays[name] = Stored(shape, dtype, partial(placed, mapped, dtype.newbyteorder("<"), shape, start + begin))
+        arrays[name] = Stored(shape, dtype, partial(placed, content, dtype.newbyteorder("<"), shape, start + begin))
     if start + end != size:
         raise InvalidFile(f"the arrays take {end} bytes, but {size - start} follow the header", next_step=COPY_AGAIN)
-    return Contents(arrays, {"": metadata})
+    return Contents(arrays, {"": metadata}, content.sha256)
 
 
 def _header(text: bytes) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 The text is the document `source`; the other documents are the metadata of the safetensors file.
 """
 
+import hashlib
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,8 +31,12 @@ def beside(path: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Open a pair; the source is read as text, nothing in it is executed.
+
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
 
     Yields:
         The arrays, their metadata, and the text.
@@ -47,12 +53,17 @@ def opened(path: Path) -> Iterator[Contents]:
     if path.stat().st_size > _LARGEST_SOURCE:
         raise InvalidFile(f"is larger than {_LARGEST_SOURCE} bytes, too large for source code")
     try:
-        text = path.read_text("utf-8")
+        source = path.read_bytes()
+        text = io.TextIOWrapper(io.BytesIO(source), "utf-8").read()
     except UnicodeDecodeError as error:
         raise InvalidFile("is no text in UTF-8") from error
-    with safetensors.opened(arrays) as contents:
+    with safetensors.opened(arrays, own=own) as contents:
         documents = contents.attributes.get("", {})
-        yield Contents(contents.arrays, {**contents.attributes, "": {**documents, SOURCE: text}})
+        yield Contents(
+            contents.arrays,
+            {**contents.attributes, "": {**documents, SOURCE: text}},
+            hashlib.sha256(source).hexdigest(),
+        )
 
 
 def write(path: Path, contents: Contents) -> None:

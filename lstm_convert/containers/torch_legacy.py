@@ -13,17 +13,18 @@
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lstm_convert.blocks import FileMap
 from lstm_convert.containers import Contents
 from lstm_convert.containers.pickles import load, shown
 from lstm_convert.containers.raw import dtype_named
 from lstm_convert.containers.torch_objects import CALLS, Storages
 from lstm_convert.containers.torch_walk import Region, contents_of
 from lstm_convert.errors import InvalidFile, UnknownFormat
+from lstm_convert.mapped import FileMap, mapped
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PICKLED_MAGIC = b"\x8a\x0a" + MAGIC.to_bytes(10, "little")
@@ -63,29 +64,26 @@ def opened(path: Path) -> Iterator[Contents]:
                 "this is a tar file as torch 0.1.1 and older wrote them, which is not read",
                 next_step="If you trust it, open it with torch.load(path, weights_only=False) and torch.save it again.",
             )
-        mapped = FileMap.of(file)
-    try:
-        yield _contents(mapped)
-    finally:
-        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-            mapped.close()
+    with mapped(path) as content:
+        yield _contents(content)
 
 
-def _contents(mapped: FileMap) -> Contents:
+def _contents(content: FileMap) -> Contents:
     end = 0
     for number, (what, expected) in enumerate([("magic number", MAGIC), ("version", VERSION)], start=1):
-        found = load(mapped, f"pickle {number} of 5", {}, start=end)
+        found = load(content, f"pickle {number} of 5", {}, start=end)
         end = found.end
         if found.value != expected:
             raise InvalidFile(f"the {what} should be {expected}, is {shown(found.value)}")
-    system = load(mapped, "pickle 3 of 5", {}, start=end)
+    system = load(content, "pickle 3 of 5", {}, start=end)
     storages = Storages()
-    loaded = load(mapped, "pickle 4 of 5", CALLS, storages.resolve, start=system.end)
-    keys = load(mapped, "pickle 5 of 5", {}, start=loaded.end)
-    return contents_of(loaded, "legacy", _regions(mapped, keys.value, keys.end, storages).get)
+    loaded = load(content, "pickle 4 of 5", CALLS, storages.resolve, start=system.end)
+    keys = load(content, "pickle 5 of 5", {}, start=loaded.end)
+    tensors = contents_of(loaded, "legacy", _regions(content, keys.value, keys.end, storages).get)
+    return replace(tensors, sha256=content.sha256)
 
 
-def _regions(mapped: FileMap, keys: Any, start: int, storages: Storages) -> dict[str, Region]:
+def _regions(content: FileMap, keys: Any, start: int, storages: Storages) -> dict[str, Region]:
     """Return where the bytes of each storage are, which lie from some place on, after following them to the last."""
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidFile("the list of storages is no list of keys")
@@ -94,19 +92,19 @@ def _regions(mapped: FileMap, keys: Any, start: int, storages: Storages) -> dict
         storage = storages.roots.get(key)
         if storage is None or key in regions:
             raise InvalidFile(f"storage {key:.50} is listed, but no tensor has it, or it is listed twice")
-        count = COUNT.unpack_from(mapped, start)[0] if start + COUNT.size <= len(mapped) else None
+        count = COUNT.unpack_from(content, start)[0] if start + COUNT.size <= len(content) else None
         start += COUNT.size
         size = storage.count * dtype_named(storage.dtype).itemsize
-        if count != storage.count or start + size > len(mapped):
+        if count != storage.count or start + size > len(content):
             raise InvalidFile(
                 f"storage {key} should have {storage.count} numbers in {size} bytes; "
-                f"it states {'no' if count is None else count}, and {max(len(mapped) - start, 0)} bytes follow",
+                f"it states {'no' if count is None else count}, and {max(len(content) - start, 0)} bytes follow",
                 next_step="Copy or download the file again.",
             )
-        regions[key] = _region(mapped, start, size)
+        regions[key] = _region(content, start, size)
         start += size
     return regions
 
 
-def _region(mapped: FileMap, start: int, size: int) -> Region:
-    return Region(size, lambda: memoryview(mapped)[start : start + size], sys.byteorder != "little")
+def _region(content: FileMap, start: int, size: int) -> Region:
+    return Region(size, lambda: memoryview(content)[start : start + size], sys.byteorder != "little")

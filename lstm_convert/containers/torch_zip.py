@@ -15,6 +15,7 @@ A TorchScript archive also has `<name>/constants.pkl` and `<name>/code/`; neithe
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -41,8 +42,12 @@ def _is_pickle(name: str) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
     """Open a torch zip file or a TorchScript archive without executing anything in it.
+
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
 
     Yields:
         The tensors by name. `attributes[""]` says whether it is "zip" or "torchscript" and which unknown classes it
@@ -51,7 +56,7 @@ def opened(path: Path) -> Iterator[Contents]:
     Raises:
         InvalidFile: the archive is damaged, or its pickle asks for what no checkpoint needs.
     """
-    with zips.opened(path) as archive:
+    with zips.opened(path, own=own) as archive:
         root = _root(archive)
         size = archive.members[root + PICKLE].size
         if size > LARGEST_PICKLE:
@@ -65,7 +70,7 @@ def opened(path: Path) -> Iterator[Contents]:
             member = archive.members.get(name)
             return Region(member.size, lambda: archive.read(name), swapped) if member else None
 
-        yield contents_of(loaded, kind, region)
+        yield replace(contents_of(loaded, kind, region), sha256=archive.map.sha256)
 
 
 def _root(archive: zips.Archive) -> str:

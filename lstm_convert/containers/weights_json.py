@@ -4,6 +4,7 @@ The names in the JSON are only compared, never opened: the parts are looked for 
 implies. *Source:* keras 3.15.1, keras/src/saving/saving_lib.py, ShardedH5IOStore.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +33,10 @@ def opened(path: Path) -> Iterator[Contents]:
     Raises:
         InvalidFile: the JSON is damaged, names parts under other names, or a part is missing or repeats an array.
     """
-    named = _named_parts(path)
+    if path.stat().st_size > json_text.LARGEST:
+        raise InvalidFile(f"is larger than {json_text.LARGEST} bytes, too large for a map of split weights")
+    text = path.read_bytes()
+    named = _named_parts(text)
     base = path.name.removesuffix(_ENDING)
     implied = [f"{base}_{number:05}.weights.h5" for number in range(min(len(named), _MOST_PARTS))]
     if sorted(named) != implied:
@@ -53,13 +57,11 @@ def opened(path: Path) -> Iterator[Contents]:
             arrays |= part.arrays
             for group, values in part.attributes.items():
                 attributes.setdefault(group, {}).update(values)
-        yield Contents(arrays, attributes)
+        yield Contents(arrays, attributes, hashlib.sha256(text).hexdigest())
 
 
-def _named_parts(path: Path) -> set[str]:
-    if path.stat().st_size > json_text.LARGEST:
-        raise InvalidFile(f"is larger than {json_text.LARGEST} bytes, too large for a map of split weights")
-    document = json_text.parsed(path.read_bytes(), "this map of split weights")
+def _named_parts(text: bytes) -> set[str]:
+    document = json_text.parsed(text, "this map of split weights")
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
     listed = list(weight_map.values()) if isinstance(weight_map, dict) else [None]
     names: list[Any] = [name for entry in listed for name in (entry if isinstance(entry, list) else [entry])]

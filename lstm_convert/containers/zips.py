@@ -5,18 +5,19 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO
 
 import numpy as np
 
-from lstm_convert.blocks import FileMap, Stream, blocks_of, kept
+from lstm_convert.blocks import blocks_of, kept
 from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.errors import InvalidFile
+from lstm_convert.mapped import FileMap, Stream, mapped
 
 START = b"PK\x03\x04"
 ALIGNMENT = 64
@@ -119,34 +120,33 @@ def _first_name(path: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
+def opened(path: Path, *, own: bool = False) -> Iterator[Archive]:
     """Open an archive after checking its directory.
 
+    Args:
+        path: the file.
+        own: whether we made it where nobody else writes.
+
     Yields:
-        The archive. What its members' bytes are viewed by keeps a copy of the file mapped for as long as it is used.
+        The archive. What its members' bytes are viewed by keeps the file mapped for as long as it is used.
 
     Raises:
         InvalidFile: the archive is damaged or contradicts itself: two members of one name, members that overlap or lie
             outside the file, a size that is not the size, encryption, a bomb.
     """
-    with path.open("rb") as file:
-        mapped = FileMap.of(file)
-    try:
+    with mapped(path, own=own) as content:
         with refusing("its directory"):
-            archive = zipfile.ZipFile(io.BufferedReader(Stream(memoryview(mapped))))
-            members = _members(archive, mapped)
+            archive = zipfile.ZipFile(io.BufferedReader(Stream(memoryview(content))))
+            members = _members(archive, content)
         with archive:
-            yield Archive(members, archive, mapped)
-    finally:
-        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
-            mapped.close()
+            yield Archive(members, archive, content)
 
 
-def _members(archive: zipfile.ZipFile, mapped: FileMap) -> dict[str, Member]:
+def _members(archive: zipfile.ZipFile, content: FileMap) -> dict[str, Member]:
     members: dict[str, Member] = {}
-    ends: list[tuple[int, int, str]] = [(archive.start_dir, len(mapped), "the directory")]
+    ends: list[tuple[int, int, str]] = [(archive.start_dir, len(content), "the directory")]
     for info in archive.infolist():
-        member = _member(info, mapped)
+        member = _member(info, content)
         if member.name in members:
             raise InvalidFile(f"two members have the name {member.name}")
         members[member.name] = member
@@ -154,14 +154,14 @@ def _members(archive: zipfile.ZipFile, mapped: FileMap) -> dict[str, Member]:
     for (_, end, name), (start, _, following) in pairwise(sorted(ends)):
         if end > start:
             raise InvalidFile(f"the member {name} reaches into {following}", next_step=COPY_AGAIN)
-    refuse_bomb(sum(member.size for member in members.values()), len(mapped))
+    refuse_bomb(sum(member.size for member in members.values()), len(content))
     return {name: member for name, member in members.items() if not name.endswith("/")}
 
 
-def _member(info: zipfile.ZipInfo, mapped: FileMap) -> Member:
+def _member(info: zipfile.ZipInfo, content: FileMap) -> Member:
     """Check one entry of the directory against the member's own header, and return where its data are."""
-    signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(mapped, info.header_offset)
-    name = mapped[(begin := info.header_offset + LOCAL_HEADER.size) : begin + name_length]
+    signature, _, flags, method, *_, name_length, extra_length = LOCAL_HEADER.unpack_from(content, info.header_offset)
+    name = content[(begin := info.header_offset + LOCAL_HEADER.size) : begin + name_length]
     if signature != START or method != info.compress_type or name != _encoded(info):
         raise InvalidFile(f"the directory and the header of {info.filename} differ", next_step=COPY_AGAIN)
     if info.filename.startswith("/") or ".." in info.filename.split("/") or "\\" in info.filename:
@@ -212,60 +212,6 @@ def write(path: Path, members: Iterable[NewMember]) -> None:
             with archive.open(info, "w", force_zip64=large) as target:
                 for chunk in member.chunks():
                     target.write(chunk)
-
-
-@contextmanager
-def in_place(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> Iterator[IO[bytes]]:
-    """Add a member whose writer goes back and forth in it; its size and checksum are looked up afterwards.
-
-    Args:
-        archive: open for writing, with a member already.
-        info: the member's name and date.
-        size: how many bytes it will have at least.
-
-    Yields:
-        The member as a file of its own.
-    """
-    file, large = cast("io.BufferedRandom", archive.fp), size >= NEEDS_ZIP64
-    info.header_offset, info.CRC = archive.start_dir, 0
-    file.seek(info.header_offset)
-    file.write(info.FileHeader(large))
-    start = file.tell()
-    yield cast("IO[bytes]", _Part(file, start))
-    file.seek(start)
-    for block in iter(partial(file.read, _READ_AT_ONCE), b""):
-        info.CRC = zlib.crc32(block, info.CRC)
-    info.compress_size = info.file_size = file.tell() - start
-    archive.start_dir = file.tell()
-    file.seek(info.header_offset)
-    file.write(info.FileHeader(large))
-    archive.filelist.append(info)
-    archive.NameToInfo[info.filename] = info
-
-
-class _Part(io.RawIOBase):
-    """The rest of a file from some place on, as a file of its own."""
-
-    def __init__(self, file: io.BufferedRandom, start: int) -> None:
-        self.file, self.start = file, start
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, counted from the beginning, from here or from the end."""
-        place = self.file.seek(offset + (self.start if whence == io.SEEK_SET else 0), whence)
-        return place - self.start
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer as far as there are bytes."""
-        return self.file.readinto(buffer)
-
-    def write(self, content: Any) -> int:
-        """Write bytes at the place where it stands."""
-        return self.file.write(content)
-
-    def truncate(self, size: int | None = None) -> int:
-        """Cut the file off, or lengthen it."""
-        assert size is not None  # noqa: S101 (HDF5 says it)
-        return self.file.truncate(self.start + size) - self.start
 
 
 def _padding(start: int) -> bytes:

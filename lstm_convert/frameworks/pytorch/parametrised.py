@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.blocks import kept, let_go
+from lstm_convert.blocks import kept
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.errors import InvalidFile, Unsupported
+from lstm_convert.mapped import let_go
 from lstm_convert.table import PYTORCH
 
 Array = NDArray[Any]

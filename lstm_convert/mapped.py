@@ -1,0 +1,195 @@
+"""Files mapped for reading: the pages of one that are read count as this process's memory until they are let go of.
+
+A file that others may write to is copied first, to one of our own without a name: where somebody cuts a mapped file
+short, reading what is gone ends the process by SIGBUS.
+"""
+
+import hashlib
+import io
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import cycle
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_convert.beside import ahead
+from lstm_convert.errors import InvalidFile
+
+Array = NDArray[Any]
+
+HELD = 1 << 20
+"""A file of fewer bytes is held in memory, not copied to another."""
+
+# So much of a file is read at a time to be copied; so much is written at a time, for which systems find room fastest;
+# and what is read at a time of so many bytes is let go of.
+_AT_ONCE = 1 << 22
+_PIECE = 1 << 18
+_MANY = 1 << 16
+
+
+class FileMap(mmap.mmap):
+    """A file mapped for reading, whose pages may be let go of: they are read again where they are needed."""
+
+    sha256 = ""
+    """Of the bytes that were copied."""
+
+    @classmethod
+    def of(cls, file: IO[bytes]) -> "FileMap":
+        """Map a copy of a whole file that is open for reading, which nothing that others do to the file changes.
+
+        Args:
+            file: a file that others may write to.
+
+        Raises:
+            InvalidFile: it is empty, or there is no room for the copy.
+        """
+        size = os.fstat(file.fileno()).st_size
+        file.seek(0)
+        if size < HELD:
+            if content := file.read(size):
+                return cls._holding(content)
+        else:
+            try:
+                with tempfile.TemporaryFile() as copy:
+                    digest = _copied(file, copy, size)
+                    if copy.tell():
+                        return cls.of_own(copy, digest)
+            except OSError as error:
+                raise InvalidFile(
+                    f"this file cannot be copied, to be read: {error.strerror or error}",
+                    next_step=f"It needs {size} bytes of room in the temporary folder; TMPDIR names another.",
+                ) from error
+        raise InvalidFile("this file is empty", next_step="Copy or download it again.")
+
+    @classmethod
+    def of_own(cls, file: IO[bytes], sha256: str = "") -> "FileMap":
+        """Map a file of our own, which nobody else can cut short.
+
+        Args:
+            file: the file.
+            sha256: of its bytes, where it is known.
+        """
+        file.flush()
+        mapped = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped.sha256 = sha256
+        return mapped
+
+    @classmethod
+    def _holding(cls, content: bytes) -> "FileMap":
+        mapped = cls(-1, len(content))
+        mapped.write(content)
+        mapped.seek(0)
+        mapped.sha256 = hashlib.sha256(content).hexdigest()
+        return mapped
+
+
+def _copied(file: IO[bytes], copy: IO[bytes], size: int) -> str:
+    """Copy so much of a file, or what there is, and return the SHA-256 of that."""
+    digest = hashlib.sha256()
+    for piece in ahead(_pieces(file, copy, size)):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(file: IO[bytes], copy: IO[bytes], size: int) -> Iterator[memoryview]:
+    """Copy so much of a file part by part, and yield the parts."""
+    for buffer in cycle([memoryview(bytearray(_AT_ONCE)) for _ in range(2)]):
+        part = buffer[: file.readinto(buffer[: size - copy.tell()])]  # type: ignore[attr-defined]  # IO leaves it out
+        if not part:
+            return
+        copy.writelines(pieces(part))
+        yield part
+
+
+def pieces(content: memoryview) -> Iterator[memoryview]:
+    """Yield bytes in pieces of a size that is written fast.
+
+    Args:
+        content: the bytes.
+    """
+    yield from (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
+
+
+@contextmanager
+def mapped(path: Path, *, own: bool = False) -> Iterator[FileMap]:
+    """Yield a file mapped for reading; it stays so for as long as there are views of it.
+
+    Args:
+        path: the file.
+        own: whether it is one that we made where nobody else writes, so that no copy is needed.
+
+    Raises:
+        InvalidFile: as `FileMap.of` raises.
+    """
+    with path.open("rb") as file:
+        found = FileMap.of_own(file) if own else FileMap.of(file)
+    try:
+        yield found
+    finally:
+        with suppress(BufferError):  # views of the map are still in use: it closes with the last of them
+            found.close()
+
+
+class Stream(io.RawIOBase):
+    """Bytes, mapped ones among them, as a file that is read."""
+
+    def __init__(self, content: memoryview) -> None:
+        self.content, self.place = content, 0
+
+    def readable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, counted from the beginning, from here or from the end."""
+        self.place = max(0, offset + (0, self.place, len(self.content))[whence])
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes."""
+        found = self.content[self.place : self.place + len(buffer)]
+        buffer[: len(found)] = found
+        self.place += len(found)
+        if len(found) >= _MANY:
+            let_go(np.frombuffer(found, np.uint8))
+        return len(found)
+
+
+def map_of(view: Array) -> FileMap | None:
+    """Return the mapped file that an array is a view of, or None.
+
+    Args:
+        view: the array.
+    """
+    base: Any = view
+    while base is not None and not isinstance(base, FileMap):
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    return base
+
+
+def let_go(view: Array) -> None:
+    """Let go of the pages that a view of a mapped file spans; nothing where it is none."""
+    base = map_of(view)
+    if base is None or not view.size or not hasattr(base, "madvise"):  # Windows takes pages back by itself
+        return
+    steps = [(size - 1) * step for size, step in zip(view.shape, view.strides, strict=True)]
+    address = _address(np.frombuffer(base, np.uint8, 1))
+    first = _address(view) + sum(min(step, 0) for step in steps) - address
+    last = first + sum(map(abs, steps)) + view.itemsize
+    start = first - first % mmap.PAGESIZE
+    base.madvise(mmap.MADV_DONTNEED, start, last - start)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
