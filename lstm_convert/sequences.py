@@ -142,7 +142,8 @@ def checked_data(array: Array, name: str = "data") -> Array:
 
 
 def _finite(array: Array, name: str) -> Array:
-    wide = np.array(array, np.float64)
+    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+        wide = np.array(array, np.float64)
     if not np.isfinite(wide).all():
         raise InvalidFile(f"{name}: holds numbers that are NaN or infinite", next_step="Replace them first.")
     return wide

@@ -77,7 +77,7 @@ MAY_IMPORT = {
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "analysis": ["activations", "analysis", "canonical", "containers", "errors", "network"],
+    "analysis": ["activations", "analysis", "blocks", "canonical", "containers", "errors", "network"],
     "plots": ["analysis", "canonical", "errors", "plots"],
     "report": ["analysis", "canonical", "errors", "packages", "placing", "plots", "report"],
     "reading": [

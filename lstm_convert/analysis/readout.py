@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.traces import StackTrace, last_output
+from lstm_convert.blocks import not_finite
 from lstm_convert.containers import npy
 from lstm_convert.errors import InvalidFile, LayoutMismatch, naming
 
@@ -159,6 +160,6 @@ def from_file(path: str | Path) -> Readout:
             matrix = npy.read(path, _LARGEST)
         except OSError as error:
             raise InvalidFile(f"cannot be read: {error.strerror or error}") from error
-        if matrix.dtype.kind not in "iuf" or not np.isfinite(matrix).all():
+        if matrix.dtype.kind not in "iuf" or not_finite(matrix):
             raise InvalidFile("the readout has entries that are no finite numbers")
         return Readout(matrix.astype(np.float64), source=path.name)
