@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import lstm_convert
@@ -29,20 +30,14 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=400, help="how many files (default 400)")
     parser.add_argument("--runs", type=int, default=5, help="how often each way runs (default 5)")
     asked = parser.parse_args()
-    ways = {
-        "convert, one by one": one_by_one,
-        "batch() in this process": here,
-        "lstm-convert batch --workers 2": processes,
-        "the same, all of it done": processes,
-    }
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+    rates: dict[str, list[float]] = {name: [] for name in rows()}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("models").mkdir()
         for number in range(asked.files):
             shutil.copyfile(SMALL, f"models/{number}.pt")
         for _ in range(asked.runs):
-            for name, run in ways.items():
+            for name, run in ways().items():
                 if name != "the same, all of it done":
                     shutil.rmtree("results", ignore_errors=True)
                 before = processor_seconds()
@@ -51,6 +46,21 @@ def main() -> None:
     print(f"{f'{asked.files} small files, median of {asked.runs}':<40} {'files a second and core':>24}")
     for name, found in rates.items():
         print(f"{name:<40} {statistics.median(found):>24.0f}")
+
+
+def ways() -> dict[str, Callable[[], None]]:
+    """Return what runs, by what it is called."""
+    return {
+        "convert, one by one": one_by_one,
+        "batch() in this process": here,
+        "lstm-convert batch --workers 2": processes,
+        "the same, all of it done": processes,
+    }
+
+
+def rows() -> list[str]:
+    """Return what the lines of the table begin with."""
+    return list(ways())
 
 
 def one_by_one() -> None:

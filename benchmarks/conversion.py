@@ -45,22 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a conversion costs, as whole processes.")
     parser.add_argument("--runs", type=int, default=9, help="how often each command runs (default 9)")
     runs = parser.parse_args().runs
-    tool = str(Path(sys.executable).with_name("lstm-convert"))
     with tempfile.TemporaryDirectory() as folder:
-        target = str(Path(folder) / "result")
-        convert = [tool, "convert", "--force"]
-        commands = {
-            f'python -c "{BASELINE}"': [sys.executable, "-c", BASELINE],
-            "lstm-convert --help": [tool, "--help"],
-            "lstm-convert convert small.h5 x.pt": [*convert, str(SMALL), f"{target}.pt"],
-            "lstm-convert convert small.h5 x.safetensors": [*convert, str(SMALL), f"{target}.safetensors"],
-            "lstm-convert convert small.pt x.keras": [*convert, str(CHECKPOINT), f"{target}.keras"],
-            "keras.load_model + torch.save": [sys.executable, "-c", USUAL_SCRIPT, str(SMALL), f"{target}.pt"],
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in commands}
-        megabytes: dict[str, list[float]] = {name: [] for name in commands}
+        ways = commands(str(Path(folder) / "result"))
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        megabytes: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(runs):
-            for name, command in commands.items():
+            for name, command in ways.items():
                 wall, peak = measured(command)
                 seconds[name].append(wall)
                 megabytes[name].append(peak)
@@ -69,6 +59,29 @@ def main() -> None:
     for name, times in seconds.items():
         median = statistics.median(times)
         print(f"{name:<46} {median:>6.2f} s {median / base:>6.1f}x {statistics.median(megabytes[name]):>6.0f} MB")
+
+
+def commands(target: str) -> dict[str, list[str]]:
+    """Return what runs, by what it is called.
+
+    Args:
+        target: where to, without its ending.
+    """
+    tool = str(Path(sys.executable).with_name("lstm-convert"))
+    convert = [tool, "convert", "--force"]
+    return {
+        f'python -c "{BASELINE}"': [sys.executable, "-c", BASELINE],
+        "lstm-convert --help": [tool, "--help"],
+        "lstm-convert convert small.h5 x.pt": [*convert, str(SMALL), f"{target}.pt"],
+        "lstm-convert convert small.h5 x.safetensors": [*convert, str(SMALL), f"{target}.safetensors"],
+        "lstm-convert convert small.pt x.keras": [*convert, str(CHECKPOINT), f"{target}.keras"],
+        "keras.load_model + torch.save": [sys.executable, "-c", USUAL_SCRIPT, str(SMALL), f"{target}.pt"],
+    }
+
+
+def rows() -> list[str]:
+    """Return what the lines of the table begin with."""
+    return list(commands(""))
 
 
 def measured(command: Sequence[str]) -> tuple[float, float]:

@@ -60,6 +60,7 @@ CONVERSIONS = [
     ("canonical.lstm.safetensors", ".h5"),
     ("canonical.lstm.safetensors", ".safetensors"),
 ]
+KERAS_SOURCES, BY_HAND = ("large.h5", "large.keras"), "keras + torch"
 USUAL = [sys.executable, "-c", USUAL_SCRIPT]
 CONVERT = [sys.executable, "-P", "-m", "lstm_convert", "convert", "--force"]
 
@@ -79,6 +80,12 @@ def main() -> None:
         make_files(folder, [str(options.layers), str(options.units), str(options.inputs)])
         seconds, megabytes = run_all(folder, options.runs, options.usual_runs)
         print_table(folder, seconds, megabytes)
+
+
+def rows() -> list[str]:
+    """Return what the lines of the table begin with, sizes aside."""
+    copies = {(source, "copy") for source, _ in CONVERSIONS}
+    return [" ".join(row) for row in sorted({*CONVERSIONS, *copies, *((source, BY_HAND) for source in KERAS_SOURCES)})]
 
 
 def make_files(folder: Path, sizes: list[str]) -> None:
@@ -128,8 +135,8 @@ def run_all(
             for source, extension in CONVERSIONS:
                 run(source, extension, extension, lambda path, target: measured([*CONVERT, str(path), str(target)]))
         if number < usual_runs:
-            for source in ("large.h5", "large.keras"):
-                run(source, "keras + torch", ".pt", lambda path, target: measured([*USUAL, str(path), str(target)]))
+            for source in KERAS_SOURCES:
+                run(source, BY_HAND, ".pt", lambda path, target: measured([*USUAL, str(path), str(target)]))
     return seconds, megabytes
 
 

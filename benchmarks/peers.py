@@ -186,6 +186,11 @@ def main() -> None:
     print("\n".join(notes))
 
 
+def rows() -> list[str]:
+    """Return what the rows of the Markdown table begin with."""
+    return [f"| {peer.name} |" for peer in PEERS]
+
+
 def made(environment: Path, wanted: Sequence[str]) -> str:
     """Make an environment where it is not there yet; return why it could not be, or nothing."""
     done = environment / "installed"

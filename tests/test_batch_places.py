@@ -13,6 +13,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 from collections_of_files import KERAS, TORCH, files, lay
+from fsspec.implementations.zip import ZipFileSystem
 from helpers import FIXTURES
 
 import lstm_convert
@@ -104,6 +105,25 @@ def test_an_archive_is_read_without_being_unpacked() -> None:
     archive({"a/x.h5": KERAS, "b/x.pt": TORCH, "b/notes.txt": Path(__file__)})
     assert batch(["zip://**/*.h5::models.zip", "zip://b/x.pt::models.zip"], "npz", "out").converted == 2
     assert files() == ["a/x.npz", "batch.jsonl", "x.npz"]
+
+
+def test_the_directory_of_an_archive_is_read_once_and_again_when_it_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[Any] = []
+    init = ZipFileSystem.__init__
+
+    def counted(self: Any, *archive: Any, **options: Any) -> None:
+        read.append(archive)
+        init(self, *archive, **options)
+
+    monkeypatch.setattr(ZipFileSystem, "__init__", counted)
+    archive({f"{number}.pt": TORCH for number in range(30)})
+    assert batch("zip://*.pt::models.zip", "npz", "out").converted == 30
+    assert len(read) == 1
+    archive({f"{number}.pt": TORCH for number in range(31)})
+    done = batch("zip://*.pt::models.zip", "npz", "out")
+    assert (done.converted, done.skipped, len(read)) == (1, 30, 2)
 
 
 def test_a_source_of_several_files_is_brought_whole() -> None:

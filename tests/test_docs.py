@@ -133,3 +133,21 @@ def test_links_lead_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", README) if not link.startswith("http")]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["conversion", "batch", "large", "peers"])
+def test_the_figures_are_of_the_rows_that_their_benchmarks_print(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import figures  # noqa: PLC0415 (a script of the benchmarks)
+
+    assert set(figures.PARTS) == set(re.findall("<!-- figures: (.+) -->", README))
+    part = figures.PARTS[name]
+    (found,) = figures.marked(name).findall(README)
+    assert figures.replaced(README, name, found) == README
+    head, _, *table = found.splitlines()
+    asked = " ".join(["python", f"benchmarks/{name}.py", *part.asked])
+    assert re.fullmatch(rf"`{re.escape(asked)} --runs \d+.*`, \d{{4}}-\d\d-\d\d, .+ cores, .+ GB, Python .+; .+:", head)
+    shown = table[2:] if part.markdown else table[2:-1]
+    for row, line in zip(part.rows(), shown, strict=True):
+        words = map(re.escape, row.split())
+        assert re.match(r"\s+(\d+\s+)?".join(words), line), f"{line!r} is not of {row!r}"

@@ -162,7 +162,7 @@ def digest(place: str) -> str | None:
 
         return remote.digest(place)
     try:
-        with Path(place).open("rb") as file:
+        with open(place, "rb", buffering=0) as file:  # noqa: PTH123 (a Path takes as long to make)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
@@ -208,9 +208,12 @@ def put(made: Path, place: str) -> None:
         remote.put(made, place)
         return
     try:
-        path = Path(place).resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.replace(path)
+        path = os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114 (a Path takes as long to make)
+        try:
+            made.replace(path)
+        except FileNotFoundError:  # the first file of its folder
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            made.replace(path)
     except OSError as error:
         raise _unwritable(error) from error
 

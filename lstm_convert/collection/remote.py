@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lstm_convert.collection.places import Found, below, beside, fixed
+from lstm_convert.collection.places import Found, below, beside, fixed, unchained
 from lstm_convert.errors import InvalidFile, MissingFramework
 
 
@@ -117,6 +118,15 @@ def _noted(system: Any, path: str) -> Mapping[str, Any] | None:
     return noted
 
 
+@lru_cache(maxsize=1)
+def _archive(archive: str, _as_it_is: str) -> Any:
+    """Return the filesystem of an archive, whose directory is read once for all files that are wanted of it in turn."""
+    from fsspec.core import url_to_fs  # noqa: PLC0415 (optional)
+
+    system, _ = url_to_fs(f"zip://{archive}")
+    return system
+
+
 @contextmanager
 def _reached(url: str) -> Iterator[tuple[Any, str]]:
     """Yield the filesystem of a URL and the path in it; whatever goes wrong there is said of the URL."""
@@ -124,8 +134,13 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
         from fsspec.core import url_to_fs  # noqa: PLC0415 (optional)
     except ImportError as error:
         raise MissingFramework("URLs need fsspec", next_step='pip install "lstm_convert[batch]"') from error
+    before, archive = unchained(url)
     try:
-        yield url_to_fs(url)
+        if before.startswith("zip://"):
+            outside, path = url_to_fs(archive[2:])
+            yield _archive(archive, outside.ukey(path)), before.removeprefix("zip://").strip("/")
+        else:
+            yield url_to_fs(url)
     except ImportError as error:
         raise MissingFramework(f"{url.partition('://')[0]} URLs need another package", [str(error)]) from error
     except Exception as error:  # every filesystem has errors of its own
