@@ -115,11 +115,14 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
         let_go(other[rows])
 
 
-def not_finite(array: Array) -> int:
-    """Return how many numbers of an array are NaN or infinite."""
-    blocks = [array] if array.nbytes < LARGE else blocks_of(array.T if _is_turned(array) else array)
+def not_finite(*arrays: Array) -> int:
+    """Return how many numbers of some arrays are NaN or infinite."""
     with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
-        return sum(block.size - int(np.count_nonzero(np.isfinite(block))) for block in blocks)
+        return sum(
+            block.size - int(np.count_nonzero(np.isfinite(block)))
+            for array in arrays
+            for block in ([array] if array.nbytes < LARGE else blocks_of(array.T if _is_turned(array) else array))
+        )
 
 
 def copied(source: Array, target: Array) -> Array:

@@ -7,14 +7,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from lstm_convert.blocks import blocks_of, kept
+from lstm_convert.blocks import LARGE, blocks_of, kept
 from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.mapped import FileMap, Stream, mapped
@@ -104,13 +104,22 @@ def refusing(what: str) -> Iterator[None]:
         raise InvalidFile(f"{what}: the zip archive is damaged ({error})", next_step=COPY_AGAIN) from error
 
 
-def names(path: Path) -> list[str]:
-    """Return the names of an archive's members; of a truncated one, whose directory at the end is gone, the first."""
+def names(path: Path) -> tuple[str, ...]:
+    """Return the names of an archive's members; of a truncated one, whose directory at the end is gone, the first.
+
+    One kind of file after the other asks for those of the same archive, whose directory is read once.
+    """
+    noted = path.stat()
+    return _names(path, noted.st_dev, noted.st_ino, noted.st_size, noted.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _names(path: Path, *_noted: int) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return [info.filename for info in archive.infolist() if not info.filename.endswith("/")]
+            return tuple(info.filename for info in archive.infolist() if not info.filename.endswith("/"))
     except BROKEN:
-        return [_first_name(path)]
+        return (_first_name(path),)
 
 
 def _first_name(path: Path) -> str:
@@ -137,7 +146,8 @@ def opened(path: Path, *, own: bool = False) -> Iterator[Archive]:
     """
     with mapped(path, own=own) as content:
         with refusing("its directory"):
-            archive = zipfile.ZipFile(io.BufferedReader(Stream(memoryview(content))))
+            small = len(content) < LARGE
+            archive = zipfile.ZipFile(io.BytesIO(content) if small else io.BufferedReader(Stream(memoryview(content))))
             members = _members(archive, content)
         with archive:
             yield Archive(members, archive, content)
