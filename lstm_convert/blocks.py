@@ -115,19 +115,23 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
         let_go(other[rows])
 
 
-def not_finite(array: Array) -> int:
-    """Return how many numbers of an array are NaN or infinite."""
-    if not array.size or not array.shape:
-        return int(np.count_nonzero(~np.isfinite(array)))
-    rows_first = array.T if _is_turned(array) else array
-    at_once = max(1, BYTES // max(1, abs(rows_first.strides[0])))
-    count = 0
-    for start in range(0, len(rows_first), at_once):
-        rows = rows_first[start : start + at_once]
-        with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
-            count += rows.size - int(np.count_nonzero(np.isfinite(rows)))
-        let_go(rows)
-    return count
+def not_finite(*arrays: Array) -> int:
+    """Return how many numbers of some arrays are NaN or infinite."""
+    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+        return sum(
+            rows.size - int(np.count_nonzero(np.isfinite(rows)))
+            for array in arrays
+            for rows in ([array] if array.nbytes < LARGE else _rows_in_place(array))
+        )
+
+
+def _rows_in_place(array: Array) -> Iterator[Array]:
+    """Yield an array's rows, or its columns where these lie closer, as views that span about `BYTES`."""
+    rows = array.T if _is_turned(array) else array
+    at_once = max(1, BYTES // max(1, abs(rows.strides[0])))
+    for start in range(0, len(rows), at_once):
+        yield rows[start : start + at_once]
+        let_go(rows[start : start + at_once])
 
 
 def copied(source: Array, target: Array) -> Array:

@@ -227,7 +227,7 @@ def _check(model: Model) -> None:
     broken = [
         f"{place}: {count} of {sum(array.size for array in arrays)} numbers are NaN or infinite"
         for place, arrays in model.arrays()
-        if (count := sum(not_finite(array) for array in arrays))
+        if (count := not_finite(*arrays))
     ]
     if broken:
         raise InvalidFile(

@@ -1,6 +1,6 @@
 """How a bundle becomes a cell by its layout's row, and back: one row, both ways, so that the two cannot drift apart."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -61,9 +61,9 @@ def unpack(row: Layout, bundle: Bundle) -> RecurrentCell:
     Raises:
         LayoutMismatch: an array is missing, has another shape than the others imply, or is not in the layout.
     """
-    sizes = _sizes(row, bundle.arrays)
-    _check(row, bundle, sizes)
-    arrays = {name: _take(row, slot, bundle.arrays, sizes) for name, slot in _present(row, bundle.arrays)}
+    sizes, present = _sizes(row, bundle.arrays), dict(_present(row, bundle.arrays))
+    _check(row, bundle, sizes, present.values())
+    arrays = {name: _take(row, slot, bundle.arrays, sizes) for name, slot in present.items()}
     if "b" in arrays and "side" in row.bias.factors:
         arrays["b"], arrays["b_rec"] = zip(*arrays["b"], strict=True)
     settings = {name: bundle.options[name] for name in row.settings if name in bundle.options}
@@ -158,10 +158,10 @@ def _sizes(row: Layout, arrays: Mapping[str, Array]) -> Sizes:
     return sizes
 
 
-def _check(row: Layout, bundle: Bundle, sizes: Sizes) -> None:
+def _check(row: Layout, bundle: Bundle, sizes: Sizes, present: Iterable[Slot]) -> None:
     """Raise one error that lists every missing, extra and mis-shaped array."""
     problems = []
-    expected = {stored: slot for _, slot in _present(row, bundle.arrays) for stored in _stored_names(row, slot)}
+    expected = {stored: slot for slot in present for stored in _stored_names(row, slot)}
     for stored, slot in expected.items():
         found = bundle.arrays.get(stored)
         if found is None or (found.shape != slot.shape(sizes) if sizes else found.ndim != len(slot.groups)):

@@ -113,12 +113,13 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
         for path in paths:
             _settle(made / path.name)
         with alone_in(folder):
-            if not force and (there := [path.name for path in (*paths, *obsolete) if path.exists()]):
+            there = [path for path in (*paths, *obsolete) if path.exists()]
+            if there and not force:
                 raise InvalidFile(
-                    f"{' and '.join(there)} exists already, written meanwhile",
+                    f"{' and '.join(path.name for path in there)} exists already, written meanwhile",
                     next_step="Use another name, or --force to replace it.",
                 )
-            _place(made, paths, obsolete)
+            _place(made, paths, [path for path in obsolete if path in there], _kept(made, there))
     except OSError as error:
         raise not_written(error) from error
     finally:
@@ -175,9 +176,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _place(made: Path, paths: Sequence[Path], obsolete: Sequence[Path]) -> None:
-    """Put files in their places; where one cannot be, leave all as it was."""
-    kept = _kept(made, [*obsolete, *paths]) if len([*obsolete, *paths]) > 1 else {}
+def _place(made: Path, paths: Sequence[Path], obsolete: Sequence[Path], kept: Mapping[Path, Path]) -> None:
+    """Put files in their places; where one cannot be, leave all as it was, of which a copy is kept."""
     placed: list[Path] = []
     try:
         for path in obsolete:
@@ -198,7 +198,7 @@ def _place(made: Path, paths: Sequence[Path], obsolete: Sequence[Path]) -> None:
 def _kept(made: Path, paths: Sequence[Path]) -> dict[Path, Path]:
     """Return where files that are about to be replaced are kept until all are, by their paths."""
     folder = made / "old"
-    kept = {path: folder / path.name for path in paths if path.exists()}
+    kept = {path: folder / path.name for path in paths}
     if kept:
         folder.mkdir()
     for path, old in kept.items():

@@ -1,6 +1,7 @@
 """The types of number that weights are kept in, and a model in another of them."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def dtype_named(name: str) -> np.dtype[Any]:
     return np.dtype(name)
 
 
+@cache
 def epsilon(dtype: np.dtype[Any]) -> float:
     """Return the relative distance between two neighbouring numbers of a type."""
     return 2.0**-7 if dtype.name == "bfloat16" else float(np.finfo(dtype).eps)

@@ -142,14 +142,18 @@ def _step_of(cell: RecurrentCell, U: Turned, b_rec: Float64) -> Step:  # noqa: N
 
 def _lstm_step(cell: Cell, U: Turned, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate, activation = function(cell.gate), function(cell.candidate), function(cell.output)
-    peephole = None if cell.peephole is None else np.asarray(cell.peephole, np.float64)[:, None]
+    peephole = None if cell.peephole is None else np.asarray(cell.peephole, np.float64)
+    # What i and f see of the c before; g sees nothing, and o the new one.
+    early = None if peephole is None else np.concatenate([peephole[:2], np.zeros_like(peephole[:2])])[:, None]
 
     def step(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
         z = z_input + h @ U + b_rec
-        i, f = gate(_clipped(z[:2] if peephole is None else z[:2] + peephole[:2] * c, cell.gate_clip))
-        g = candidate(_clipped(z[2], cell.gate_clip))
+        seeing = _clipped(z if early is None else z + early * c, cell.gate_clip)
+        i, f, _, o = gate(seeing)  # all at once is quicker, though g is no gate
+        g = candidate(seeing[2])
         new_c = _clipped((1.0 - i if cell.coupled else f) * c + i * g, cell.cell_clip)
-        o = gate(_clipped(z[3] if peephole is None else z[3] + peephole[2] * new_c, cell.gate_clip))
+        if peephole is not None:
+            o = gate(_clipped(z[3] + peephole[2] * new_c, cell.gate_clip))
         return _projected(cell, o * activation(new_c)), new_c
 
     return step
@@ -158,12 +162,16 @@ def _lstm_step(cell: Cell, U: Turned, b_rec: Float64) -> Step:  # noqa: N803
 def _gru_step(cell: GRUCell, U: Turned, b_rec: Float64) -> Step:  # noqa: N803
     gate, candidate = function(cell.gate), function(cell.candidate)
 
-    def step(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
-        z, r = gate(z_input[:2] + h @ U[:2] + b_rec[:2])
-        recurrent = r * (h @ U[2] + b_rec[2]) if cell.reset_after else (r * h) @ U[2] + b_rec[2]
-        return z * h + (1.0 - z) * candidate(z_input[2] + recurrent), c
+    def reset_after(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
+        recurrent = h @ U + b_rec
+        z, r = gate(z_input[:2] + recurrent[:2])
+        return z * h + (1.0 - z) * candidate(z_input[2] + r * recurrent[2]), c
 
-    return step
+    def reset_before(z_input: Float64, h: Float64, c: Float64) -> tuple[Float64, Float64]:
+        z, r = gate(z_input[:2] + h @ U[:2] + b_rec[:2])
+        return z * h + (1.0 - z) * candidate(z_input[2] + (r * h) @ U[2] + b_rec[2]), c
+
+    return reset_after if cell.reset_after else reset_before
 
 
 def _clipped(x: Float64, bound: float | None) -> Float64:

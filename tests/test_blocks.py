@@ -49,8 +49,9 @@ def test_blocks_are_contiguous_and_together_the_array(array: NDArray[Any], size:
 
 @given(views(), st.integers(1, 4000))
 def test_a_copy_is_the_array(array: NDArray[Any], size: int) -> None:
-    with patch.object(blocks, "BYTES", size):
-        np.testing.assert_array_equal(copied(array, np.full(array.shape, np.nan, array.dtype)), array)
+    for most, large in ((blocks.BYTES, blocks.LARGE), (size, 0)):
+        with patch.multiple(blocks, BYTES=most, LARGE=large):
+            np.testing.assert_array_equal(copied(array, np.full(array.shape, np.nan, array.dtype)), array)
 
 
 @given(views(), st.integers(1, 4000), st.data())
@@ -72,9 +73,11 @@ def test_an_array_without_axes_is_one_block() -> None:
 def test_numbers_that_are_none_are_counted(order: Any) -> None:
     array = np.zeros((300, 7), order=order)
     array[[3, 200, 299], [0, 6, 6]] = np.nan, np.inf, -np.inf
-    with patch.object(blocks, "BYTES", 100):
-        assert not_finite(array) == 3
-        assert not_finite(array[4:200]) == 0
+    for most, large in ((blocks.BYTES, blocks.LARGE), (100, 0)):
+        with patch.multiple(blocks, BYTES=most, LARGE=large):
+            assert not_finite(array) == 3
+            assert not_finite(array[4:200]) == 0
+            assert not_finite(array, array[4:200], array[:10]) == 4
 
 
 @pytest.mark.parametrize("large", [1, 1 << 30], ids=["in a file", "in memory"])

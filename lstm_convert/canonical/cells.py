@@ -166,7 +166,7 @@ class RecurrentCell:
     def with_activations(self, activations: Mapping[str, Activation]) -> Self:
         """Return the same cell with other activations, by the names of the fields; those it does not have are left."""
         changed: dict[str, Any] = {role: activations[role] for role in self.roles() if role in activations}
-        return replace(self, **changed)
+        return replace(self, **changed) if changed else self
 
     @property
     def units(self) -> int:

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5p
+from h5py import h5d, h5f, h5g, h5p, h5s, h5t
 
 from lstm_convert import blocks
 from lstm_convert.containers import Contents, Stored
@@ -40,17 +40,35 @@ def made(contents: Contents) -> Iterator[tuple[int, Iterator[bytes | memoryview]
     # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
     with tempfile.TemporaryFile() if large else io.BytesIO() as frame:
         with h5py.File(frame, "w") as file:
-            for group, values in contents.attributes.items():
-                if group not in contents.arrays:
-                    _set_attributes(file.require_group(group or "/"), values)
-            for name, stored in contents.arrays.items():
-                dataset = file.create_dataset(name, stored.shape, stored.dtype.newbyteorder("<"), dcpl=_in_its_place())
-                if name in large and (start := dataset.id.get_offset()) is not None:
+            groups, properties = _Groups(file.id), _in_its_place()
+            for path, values in contents.attributes.items():
+                if path not in contents.arrays:
+                    _set_attributes(h5py.Group(groups[path]), values)
+            for path, stored in contents.arrays.items():
+                group, _, name = path.rpartition("/")
+                kind = h5t.py_create(stored.dtype.newbyteorder("<"), logical=True)
+                space = h5s.create_simple(stored.shape)
+                dataset = h5d.create(groups[group], name.encode(), kind, space, dcpl=properties)
+                if path in large and (start := dataset.get_offset()) is not None:
                     left_out[start] = stored
                 else:
-                    dataset[...] = stored.read()
-                _set_attributes(dataset, contents.attributes.get(name, {}))
+                    dataset.write(h5s.ALL, h5s.ALL, np.asarray(stored.read(), order="C"))
+                _set_attributes(h5py.Dataset(dataset), contents.attributes.get(path, {}))
         yield frame.seek(0, io.SEEK_END), _filled(frame, left_out)
+
+
+class _Groups(dict[str, h5g.GroupID]):
+    """The groups of a file by their paths, made when they are asked for."""
+
+    def __init__(self, file: h5f.FileID) -> None:
+        super().__init__({"": h5g.open(file, b"/")})
+
+    def __missing__(self, path: str) -> h5g.GroupID:
+        parent, _, name = path.rpartition("/")
+        link = h5p.create(h5p.LINK_CREATE)
+        link.set_char_encoding(h5t.CSET_ASCII if name.isascii() else h5t.CSET_UTF8)
+        self[path] = h5g.create(self[parent], name.encode(), lcpl=link)
+        return self[path]
 
 
 def _in_its_place() -> h5p.PropDCID:
@@ -58,6 +76,7 @@ def _in_its_place() -> h5p.PropDCID:
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_alloc_time(h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5d.FILL_TIME_NEVER)
+    properties.set_obj_track_times(False)
     return properties
 
 
@@ -77,6 +96,6 @@ def _between(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
         yield file.read(min(blocks.LARGE, stop - place))
 
 
-def _set_attributes(target: Any, values: Mapping[str, Any]) -> None:
+def _set_attributes(target: h5py.Group | h5py.Dataset, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         target.attrs[key] = np.array([text.encode() for text in value]) if isinstance(value, list) and value else value

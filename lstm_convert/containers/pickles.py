@@ -18,6 +18,7 @@ from mmap import mmap
 from typing import Any, Never
 
 from lstm_convert.containers.opcodes import ARGUMENTS, Read
+from lstm_convert.containers.pickled_values import Global, Inert, hashable
 from lstm_convert.errors import InvalidFile
 from lstm_convert.mapped import Stream
 
@@ -47,49 +48,12 @@ PLAIN_BUILTINS = frozenset(_PLAIN_BUILTINS.split())
 LONGEST_NAME = 1000
 MOST_STEPS = 2_000_000
 """How many opcodes a pickle may have, each of which makes a hundred bytes or so; a tensor takes some twenty."""
-LARGEST_KEY_BITS = 64
-LONGEST_KEY_TUPLE = 8
 
 _SENSELESS = (
     *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError),
     struct.error,
 )
 """What comes of interpreting a pickle that is damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A name that a pickle mentions, such as `torch.FloatStorage`: only ever the name, never what it stands for."""
-
-    name: str
-
-
-@dataclass(eq=False, slots=True)
-class Inert:
-    """What a pickle builds of a class that is not known here: the class's name and what it was given, nothing else."""
-
-    cls: str
-    arguments: tuple[Any, ...] = ()
-    state: Any = None
-    items: list[Any] | None = None
-    entries: dict[Any, Any] | None = None
-
-    def gathered_items(self) -> list[Any]:
-        """Return the items of a list's kin, to be added to."""
-        self.items = [] if self.items is None else self.items
-        return self.items
-
-    def gathered_entries(self) -> dict[Any, Any]:
-        """Return the entries of a dict's kin, to be added to."""
-        self.entries = {} if self.entries is None else self.entries
-        return self.entries
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The object's attributes; a state may be a dict, or a pair of dicts of which the second is for `__slots__`."""
-        states = self.state if isinstance(self.state, tuple) else (self.state,)
-        dicts = [state for state in states if isinstance(state, dict)]
-        return dicts[0] if len(dicts) == 1 else {key: value for state in dicts for key, value in state.items()}
 
 
 @dataclass(frozen=True)
@@ -122,8 +86,7 @@ def load(
     """
     machine = _Machine(source, calls, persistent_load, content, start)
     try:
-        while not machine.stopped:
-            machine.step()
+        machine.run()
         return Loaded(machine.stack.pop(), frozenset(machine.names), machine.place)
     except InvalidFile:
         raise
@@ -153,14 +116,17 @@ class _Machine:
         self.names: set[str] = set()
         self.steps = 0
 
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise self.refusal(f"has more than {MOST_STEPS} opcodes")
-        act, read = _OPCODES.get(self.content[self.place]) or self.refuse_opcode()
-        argument, following = read(self.content, self.place + 1) if read else (None, self.place + 1)
-        act(self, argument)
-        self.place = following
+    def run(self) -> None:
+        content = self.content
+        while not self.stopped:
+            self.steps += 1
+            if self.steps > MOST_STEPS:
+                raise self.refusal(f"has more than {MOST_STEPS} opcodes")
+            following = self.place + 1
+            act, read = _OPCODES.get(content[self.place]) or self.refuse_opcode()
+            argument, following = read(content, following) if read else (None, following)
+            act(self, argument)
+            self.place = following
 
     def refuse_opcode(self) -> Never:
         """Raise for what is no opcode, or none that is read."""
@@ -278,22 +244,6 @@ class _Machine:
         if self.persistent_load is None:
             raise self.refusal("refers to data outside itself")
         self.stack.append(self.persistent_load(self.stack.pop()))
-
-
-def shown(value: Any) -> str:
-    """Return a value of a pickle in a few words; one that is nested or huge by its type alone."""
-    small = isinstance(value, int) and value.bit_length() <= LARGEST_KEY_BITS
-    return f"{value!r:.60}" if small or isinstance(value, str | bytes | float | None) else f"a {type(value).__name__}"
-
-
-def hashable(key: Any) -> Any:
-    """Return a key that is quick to hash; one that is not can name no tensor, and only its being a key is kept."""
-    if isinstance(key, int):
-        return key if key.bit_length() <= LARGEST_KEY_BITS else object()
-    if isinstance(key, tuple):
-        flat = len(key) <= LONGEST_KEY_TUPLE and all(isinstance(part, str | float | bool | None) for part in key)
-        return key if flat else object()
-    return key if isinstance(key, str | bytes | float | Global | Inert | None) else object()
 
 
 _Act = Callable[[_Machine, Any], None]

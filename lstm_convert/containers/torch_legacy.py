@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lstm_convert.containers import Contents
-from lstm_convert.containers.pickles import load, shown
+from lstm_convert.containers.pickled_values import shown
+from lstm_convert.containers.pickles import load
 from lstm_convert.containers.raw import dtype_named
 from lstm_convert.containers.torch_objects import CALLS, Storages
 from lstm_convert.containers.torch_walk import Region, contents_of

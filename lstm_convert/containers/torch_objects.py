@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lstm_convert.containers.pickles import NEXT_STEP, Global, Inert, hashable
+from lstm_convert.containers.pickled_values import Global, Inert, hashable
+from lstm_convert.containers.pickles import NEXT_STEP
 from lstm_convert.errors import InvalidFile
 
 STORAGE_DTYPES: Mapping[str, str] = {

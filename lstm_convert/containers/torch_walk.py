@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lstm_convert.blocks import changed, owned
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.bounds import refuse_bomb
-from lstm_convert.containers.pickles import NEXT_STEP, Inert, Loaded, shown
+from lstm_convert.containers.pickled_values import Inert, shown
+from lstm_convert.containers.pickles import NEXT_STEP, Loaded
 from lstm_convert.containers.raw import byte_count, dtype_named
 from lstm_convert.containers.torch_objects import KNOWN_NAMES, OPAQUE_TENSORS, Tensor
 from lstm_convert.errors import InvalidFile

@@ -7,16 +7,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from lstm_convert.blocks import blocks_of, kept
+from lstm_convert.blocks import LARGE, blocks_of, kept
 from lstm_convert.containers.bounds import refuse_bomb
-from lstm_convert.errors import InvalidFile
+from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.mapped import FileMap, Stream, mapped
 
 START = b"PK\x03\x04"
@@ -25,6 +25,7 @@ ALIGNMENT = 64
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 ZIP64_EXTRA_BYTES = 20
 PADDING_EXTRA = struct.Struct("<2sH")
+LONGEST_NAME = 0xFFFF
 NEEDS_ZIP64 = 2**30
 """A member this large gets 64-bit sizes; zipfile itself would want them at 2 GiB, less a margin."""
 
@@ -103,13 +104,22 @@ def refusing(what: str) -> Iterator[None]:
         raise InvalidFile(f"{what}: the zip archive is damaged ({error})", next_step=COPY_AGAIN) from error
 
 
-def names(path: Path) -> list[str]:
-    """Return the names of an archive's members; of a truncated one, whose directory at the end is gone, the first."""
+def names(path: Path) -> tuple[str, ...]:
+    """Return the names of an archive's members; of a truncated one, whose directory at the end is gone, the first.
+
+    One kind of file after the other asks for those of the same archive, whose directory is read once.
+    """
+    noted = path.stat()
+    return _names(path, noted.st_dev, noted.st_ino, noted.st_size, noted.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _names(path: Path, *_noted: int) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return [info.filename for info in archive.infolist() if not info.filename.endswith("/")]
+            return tuple(info.filename for info in archive.infolist() if not info.filename.endswith("/"))
     except BROKEN:
-        return [_first_name(path)]
+        return (_first_name(path),)
 
 
 def _first_name(path: Path) -> str:
@@ -136,7 +146,8 @@ def opened(path: Path, *, own: bool = False) -> Iterator[Archive]:
     """
     with mapped(path, own=own) as content:
         with refusing("its directory"):
-            archive = zipfile.ZipFile(io.BufferedReader(Stream(memoryview(content))))
+            small = len(content) < LARGE
+            archive = zipfile.ZipFile(io.BytesIO(content) if small else io.BufferedReader(Stream(memoryview(content))))
             members = _members(archive, content)
         with archive:
             yield Archive(members, archive, content)
@@ -200,14 +211,24 @@ class NewMember:
 
 
 def write(path: Path, members: Iterable[NewMember]) -> None:
-    """Write members one by one, uncompressed, their data aligned to 64 bytes; equal members give an equal file."""
+    """Write members one by one, uncompressed, their data aligned to 64 bytes; equal members give an equal file.
+
+    Args:
+        path: where to.
+        members: in their order.
+
+    Raises:
+        Unsupported: the name of one is longer than an archive can tell.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         for member in members:
+            if (length := len(member.name.encode())) > LONGEST_NAME:
+                raise Unsupported(f"a zip archive has names of at most {LONGEST_NAME} bytes; one has {length} bytes")
             info = zipfile.ZipInfo(member.name)  # dated 1980-01-01, whenever it is written
             info.create_system = 3  # the same bytes on every system
             info.file_size = member.size
             large = member.size >= NEEDS_ZIP64
-            header = LOCAL_HEADER.size + len(member.name.encode()) + ZIP64_EXTRA_BYTES * large
+            header = LOCAL_HEADER.size + length + ZIP64_EXTRA_BYTES * large
             info.extra = _padding(archive.start_dir + header)
             with archive.open(info, "w", force_zip64=large) as target:
                 for chunk in member.chunks():

@@ -35,7 +35,7 @@ def network_state(network: Network) -> dict[str, Array | Rows]:
         attribute = plan.attributes[name]
         if name in plan.parts and layer.recurrent is not None:
             for cell, places in zip(layer.recurrent.cells.values(), keys_of_part(plan.parts[name]), strict=True):
-                found |= {key: weights_of(cell)[array] for array, key in places.items()}
+                found |= {places[array]: weight for array, weight in weights_of(cell).items()}
         else:
             found |= _layer_state(layer, attribute)
     return found

@@ -56,7 +56,7 @@ def keys_of_part(part: Part) -> list[dict[str, str]]:
     return [
         {
             name: f"{path}.{name}_l0{suffix}" if part.torch_has(cell) else f"{path}.{_OWN_NAMES[name]}"
-            for name in weights_of(cell)
+            for name in _names_of(cell)
         }
         for cell, (path, suffix) in zip(part.layer.cells.values(), part.places, strict=True)
     ]
@@ -76,6 +76,14 @@ def arrays_of(kind: type[RecurrentCell], arrays: Mapping[str, Array]) -> dict[st
     own = {name: array for name, array in arrays.items() if name != _PEEPHOLE}
     extra = {_PEEPHOLE: arrays[_PEEPHOLE]} if _PEEPHOLE in arrays else {}
     return {**unpack(row, Bundle(row.name, own)).held(), **extra}
+
+
+def _names_of(cell: RecurrentCell) -> list[str]:
+    """Return the names of what `weights_of` returns."""
+    held = cell.held()
+    row = counterpart(PYTORCH, type(cell))
+    names = row.names(bias="b" in held or "b_rec" in held, projection="projection" in held)
+    return [*names, *(name for name in held if name == _PEEPHOLE)]
 
 
 def weights_of(cell: RecurrentCell) -> dict[str, Array | Rows]:

@@ -86,6 +86,8 @@ def renamed(layers: Iterable[Recurrent], rename: Mapping[str, str]) -> tuple[Rec
         Unsupported: an old path is no layer's, or two layers would have one name.
     """
     layers = tuple(layers)
+    if not rename:
+        return layers
     paths = renamed_paths([layer.path for layer in layers], rename)
     moved = [replace(layer, path=paths[layer.path]) for layer in layers]
     names = {old.name: new.name for old, new in zip(layers, moved, strict=True)}

@@ -1,0 +1,168 @@
+"""How many small files a second one core converts in one process, and how many the script does that one would write.
+
+    python benchmarks/small.py [--files 48] [--runs 5]
+
+Needs lstm_convert with its test extra. The files are fixtures of several architectures in turn, each with weights of
+its own, in the folder for temporary files, `TMPDIR`. Each way has a process of its own, which converts a file of each
+architecture first, so that all is loaded; then its processor time counts. The proof, reading back and waiting for the
+disk are part of lstm_convert's; the scripts do none of that, and leave the gates in the order in which they find them.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+import lstm_convert
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+KERAS = ("keras-3.15.1/plain", "keras-3.15.1/gru", "keras-3.15.1/bidirectional", "keras-3.15.1/dropout")
+TORCH = ("torch-2.13/plain", "torch-2.13/gru", "torch-2.13/two_layer", "torch-2.13/several")
+ARCHITECTURES = {".pt": TORCH, ".safetensors": TORCH, ".h5": KERAS, ".weights.h5": KERAS}
+
+Array = NDArray[Any]
+Way = Callable[[Path, Path], object]
+
+
+def main() -> None:
+    """Convert the same files in each way in turn, and print the table."""
+    parser = argparse.ArgumentParser(description="How many small files a second one core converts.")
+    parser.add_argument("--files", type=int, default=48, help="how many files of each kind (default 48)")
+    parser.add_argument("--runs", type=int, default=5, help="how often each way runs (default 5)")
+    asked = parser.parse_args()
+    rates: dict[tuple[str, str, str], list[float]] = {name: [] for name in ways()}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ARCHITECTURES:
+            make_files(Path(folder), kind, asked.files)
+        for _ in range(asked.runs):
+            for name, way in ways().items():
+                rates[name].append(alone(partial(rate, way, Path(folder), name[0], name[1])))
+    print(f"{'median of ' + str(asked.runs):<61} {'files a second and core':>24}")
+    for (kind, target, who), found in rates.items():
+        print(f"{kind:<12} {target:<14} {who:<32} {statistics.median(found):>26.0f}")
+
+
+def ways() -> dict[tuple[str, str, str], Way]:
+    """Return what converts files, by their ending, that of what they become, and who does it."""
+    ours = [(kind, target) for kind in ARCHITECTURES for target in (".safetensors", ".pt", ".keras") if kind != target]
+    return {
+        **{(*pair, "lstm_convert"): lstm_convert.convert for pair in ours},
+        (".pt", ".safetensors", "torch.load + safetensors"): by_torch,
+        (".safetensors", ".pt", "safetensors + torch.save"): by_safetensors,
+        (".h5", ".pt", "keras.load_model + torch.save"): by_keras,
+    }
+
+
+def rows() -> list[str]:
+    """Return what the lines of the table begin with."""
+    return list(map(" ".join, ways()))
+
+
+def make_files(folder: Path, kind: str, count: int) -> None:
+    """Write files of several architectures in turn, each with weights of its own.
+
+    Args:
+        folder: where to.
+        kind: their ending.
+        count: how many.
+    """
+    random = np.random.default_rng(0)
+    for number in range(count):
+        architectures = ARCHITECTURES[kind]
+        same = ".safetensors" if kind == ".pt" else kind
+        source = FIXTURES / f"{architectures[number % len(architectures)]}{same}"
+        path = folder / f"{number:04}{kind}"
+        if kind.endswith(".h5"):
+            shutil.copyfile(source, path)
+            with h5py.File(path, "r+") as file:
+                file.visititems(partial(_drawn, random))
+        else:
+            arrays = {name: _other(random, array) for name, array in safetensors.numpy.load_file(source).items()}
+            _saved(arrays, path)
+
+
+def _drawn(random: np.random.Generator, _name: str, item: h5py.Group | h5py.Dataset) -> None:
+    if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+        item[...] = _other(random, item[...])
+
+
+def _other(random: np.random.Generator, array: Array) -> Array:
+    return np.asarray(array * (1 + random.normal(size=array.shape) / 10), array.dtype)
+
+
+def _saved(arrays: dict[str, Array], path: Path) -> None:
+    if path.suffix == ".safetensors":
+        safetensors.numpy.save_file(arrays, path)
+    else:
+        import torch  # noqa: PLC0415 (where lstm_convert runs, it is not loaded)
+
+        torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+
+
+def alone(work: Callable[[], float]) -> float:
+    """Return what a function returns in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        return executor.submit(work).result()
+
+
+def rate(way: Way, folder: Path, kind: str, ending: str) -> float:
+    """Return how many files a second a way converts, by the processor time of this process.
+
+    Args:
+        way: from a file to another.
+        folder: where the files are.
+        kind: the ending of those that are converted.
+        ending: of what they become.
+    """
+    sources = sorted(path for path in folder.iterdir() if path.name.removeprefix(path.name.split(".")[0]) == kind)
+    with tempfile.TemporaryDirectory() as results:
+        for source in sources[: len(ARCHITECTURES[kind])]:
+            way(source, Path(results, f"first{source.stem}{ending}"))
+        begin = time.process_time()
+        for source in sources:
+            way(source, Path(results, f"{source.stem}{ending}"))
+        return len(sources) / (time.process_time() - begin)
+
+
+def by_torch(source: Path, target: Path) -> None:
+    """Convert a state dict as a script does."""
+    import safetensors.torch  # noqa: PLC0415 (the script's own)
+    import torch  # noqa: PLC0415 (the script's own)
+
+    safetensors.torch.save_file(torch.load(source), target)
+
+
+def by_safetensors(source: Path, target: Path) -> None:
+    """Convert one back as a script does."""
+    import safetensors.torch  # noqa: PLC0415 (the script's own)
+    import torch  # noqa: PLC0415 (the script's own)
+
+    torch.save(safetensors.torch.load_file(source), target)
+
+
+def by_keras(source: Path, target: Path) -> None:
+    """Convert a model as a script does, but for the order of its gates."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras  # noqa: PLC0415 (the script's own)
+    import torch  # noqa: PLC0415 (the script's own)
+
+    model = keras.models.load_model(source, compile=False)
+    arrays = {weight.path: weight.numpy() for weight in model.weights}
+    torch.save({name: torch.from_numpy(array.T.copy()) for name, array in arrays.items()}, target)
+
+
+if __name__ == "__main__":
+    main()
