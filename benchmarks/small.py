@@ -34,7 +34,6 @@ TORCH = ("torch-2.13/plain", "torch-2.13/gru", "torch-2.13/two_layer", "torch-2.
 ARCHITECTURES = {".pt": TORCH, ".safetensors": TORCH, ".h5": KERAS, ".weights.h5": KERAS}
 
 Array = NDArray[Any]
-Name = tuple[str, str, str]
 Way = Callable[[Path, Path], object]
 
 
@@ -44,20 +43,20 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=48, help="how many files of each kind (default 48)")
     parser.add_argument("--runs", type=int, default=5, help="how often each way runs (default 5)")
     asked = parser.parse_args()
-    rates: dict[Name, list[float]] = {name: [] for name in ways()}
+    rates: dict[tuple[str, str, str], list[float]] = {name: [] for name in ways()}
     with tempfile.TemporaryDirectory() as folder:
         for kind in ARCHITECTURES:
             make_files(Path(folder), kind, asked.files)
         for _ in range(asked.runs):
             for name, way in ways().items():
                 rates[name].append(alone(partial(rate, way, Path(folder), name[0], name[1])))
-    print(f"{f'{asked.files} files of each kind, median of {asked.runs}':<61} {'files a second and core':>24}")
-    for row, found in zip(rows(), rates.values(), strict=True):
-        print(f"{row:<61} {statistics.median(found):>24.0f}")
+    print(f"{'median of ' + str(asked.runs):<61} {'files a second and core':>24}")
+    for (kind, target, who), found in rates.items():
+        print(f"{kind:<12} {target:<14} {who:<32} {statistics.median(found):>26.0f}")
 
 
-def ways() -> dict[Name, Way]:
-    """Return what converts files, by their kind, what they become and what it is called."""
+def ways() -> dict[tuple[str, str, str], Way]:
+    """Return what converts files, by their ending, that of what they become, and who does it."""
     ours = [(kind, target) for kind in ARCHITECTURES for target in (".safetensors", ".pt", ".keras") if kind != target]
     return {
         **{(*pair, "lstm_convert"): lstm_convert.convert for pair in ours},
@@ -69,7 +68,7 @@ def ways() -> dict[Name, Way]:
 
 def rows() -> list[str]:
     """Return what the lines of the table begin with."""
-    return [f"{kind:<12} {target:<14} {who}" for kind, target, who in ways()]
+    return list(map(" ".join, ways()))
 
 
 def make_files(folder: Path, kind: str, count: int) -> None:

@@ -1,12 +1,12 @@
-"""Hostile files by the thousand: mutations of every fixture, loaded and converted under a watch.
+"""Hostile files by the thousand: mutations of every fixture, converted under a watch, and of what commands read beside.
 
     python fuzz/run.py --files 100000 --seed 1 [--workers 2] [--log FILE]
     python fuzz/run.py --seed 1 --only 4711 --keep FOLDER
 
-Each file must load and convert, or be refused with an error of lstm_convert's own that names it, within 5 s of
-processor time and 1 GB of memory. No process may die of it, nothing may be printed, and no output may stay behind a
-refusal. Exit 0 if that is so, 1 if not. The second form writes one file of a run to a folder and says what becomes of
-it.
+Each file must be converted, or be refused with an error of lstm_convert's own that names it, within 5 s of processor
+time and 1 GB of memory; so must data and readouts be read, proofs be verified and moves be undone. No process may die
+of it, nothing may be printed, and no output may stay behind a refusal. Exit 0 if that is so, 1 if not. Prints what
+SECURITY.md tells of a run. The second form writes one file of a run to a folder and says what becomes of it.
 
 Needs Linux (it reads /proc) and no more than lstm_convert itself needs.
 """
@@ -17,23 +17,25 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: a process that is fork
 
 import argparse
 import json
+import platform
 import sys
 import tempfile
-import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+import h5py
 from mutations import mutant
 from seeds import Seed, seeds_by_kind
-from watched import LARGEST_MEMORY, Outcome, warm_up, watched
+from watched import Outcome, warm_up, watched
 
 _MOST_SHOWN = 20
+_COLUMNS = {"converted": "converted, or read", "read": "read, target refused", "refused": "refused", "failed": "failed"}
 
 
 def main() -> int:
     """Run and print the summary; return the exit code."""
-    parser = argparse.ArgumentParser(description="Load and convert hostile files under a watch.")
+    parser = argparse.ArgumentParser(description="Read and convert hostile files under a watch.")
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
@@ -46,14 +48,13 @@ def main() -> int:
     warm_up(kinds)
     if arguments.only is not None:
         return one(kinds, arguments.seed, arguments.only, arguments.keep)
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         log = arguments.log or Path(folder, "log.jsonl")
         log.write_bytes(b"")
         numbers = range(arguments.first, arguments.first + arguments.files)
         share(kinds, arguments.seed, numbers, arguments.workers, log)
         outcomes = [Outcome(**json.loads(line)) for line in log.read_text("utf-8").splitlines()]
-    print(summary(kinds, outcomes, time.monotonic() - started, arguments.seed))
+    print(summary(kinds, outcomes, arguments.seed))
     return 1 if any(outcome.failed for outcome in outcomes) or len(outcomes) < arguments.files else 0
 
 
@@ -86,26 +87,39 @@ def share(kinds: dict[str, list[Seed]], seed: int, numbers: range, workers: int,
         os.waitpid(process, 0)
 
 
-def summary(kinds: dict[str, list[Seed]], outcomes: list[Outcome], seconds: float, seed: int) -> str:
-    """Return the run in lines: how many files of which kind, what became of them, the slowest and the largest."""
+def summary(kinds: dict[str, list[Seed]], outcomes: list[Outcome], seed: int) -> str:
+    """Return the run as SECURITY.md tells it: how many files of which kind, what became of them, and what failed."""
     counts = Counter((outcome.kind, _column(outcome)) for outcome in outcomes)
-    columns = ["converted", "read", "refused", "failed"]
-    width = max(map(len, kinds))
+    counts += Counter(("all", _column(outcome)) for outcome in outcomes)
+    with_what = f"h5py {h5py.__version__} (HDF5 {h5py.version.hdf5_version}) and Python {platform.python_version()}"
+    seconds = sum(outcome.seconds for outcome in outcomes)
     lines = [
-        f"{len(outcomes)} files, seed {seed}, {seconds:.0f} s",
-        f"{'kind':{width}}" + "".join(f"{name:>11}" for name in columns),
+        f"{len(outcomes):,} files, seed {seed}, with {with_what}; {seconds:.0f} s of processor time.",
+        "",
+        f"| kind of file | {' | '.join(_COLUMNS.values())} |",
+        f"|{'---|' * (1 + len(_COLUMNS))}",
+        *(f"| {kind} | {' | '.join(f'{counts[kind, name]:,}' for name in _COLUMNS)} |" for kind in (*kinds, "all")),
+        "",
+        f"{_refusals(outcomes)} {_extremes(outcomes)}",
     ]
-    lines += [f"{kind:{width}}" + "".join(f"{counts[kind, name]:11}" for name in columns) for kind in kinds]
-    lines.append(f"{'all':{width}}" + "".join(f"{sum(counts[kind, name] for kind in kinds):11}" for name in columns))
-    lines += [f"{count:7} {name}" for name, count in Counter(outcome.outcome for outcome in outcomes).most_common()]
-    slowest, largest = max(outcomes, key=lambda each: each.seconds), max(outcomes, key=lambda each: each.memory)
-    lines.append(f"slowest: {slowest.seconds:.2f} s, file {slowest.number}, {slowest.kind}")
-    lines.append(
-        f"largest: {largest.memory / 1e6:.0f} MB of {LARGEST_MEMORY / 1e6:.0f}, file {largest.number}, {largest.kind}"
-    )
     failures = Counter((each.outcome, each.detail.partition(": ")[0]) for each in outcomes if each.failed)
-    lines += [f"{count:7} {outcome} {where}" for (outcome, where), count in failures.most_common(_MOST_SHOWN)]
+    lines += [f"* {count} {outcome} {where}" for (outcome, where), count in failures.most_common(_MOST_SHOWN)]
     return "\n".join(lines)
+
+
+def _refusals(outcomes: list[Outcome]) -> str:
+    refused = Counter(each.outcome.partition(": ")[2] for each in outcomes if _column(each) == "refused")
+    of_each = ", ".join(f"{count:,} `{name}`" for name, count in refused.most_common())
+    return f"Of the refusals {of_each}."
+
+
+def _extremes(outcomes: list[Outcome]) -> str:
+    slowest, largest = max(outcomes, key=lambda each: each.seconds), max(outcomes, key=lambda each: each.memory)
+    largest_of_all = f"{largest.memory / 1e6:.0f} MB (file {largest.number})"
+    said = [f"Slowest: {slowest.seconds:.1f} s (file {slowest.number}). Largest: {largest_of_all}."]
+    if not_made := [str(each.number) for each in outcomes if _column(each) == "not made"]:
+        said.append(f"The HDF5 library could not make {', '.join(not_made)}.")
+    return " ".join(said)
 
 
 def _column(outcome: Outcome) -> str:

@@ -1,16 +1,22 @@
-"""What is mutated: every fixture, by kind of file, and what `convert` makes of some of them."""
+"""What is mutated: every fixture, by kind of file, what `convert` makes of some, and what commands read beside them."""
 
+import io
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 import lstm_convert
+from lstm_convert.reading import normalize_file
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 _LARGEST = 200_000  # a fixture that is larger holds nothing that smaller ones do not
 _ARCHITECTURES = (".json", ".yaml")
+_SEQUENCES = 3  # axes: sequences, steps, features
 _CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".pt2")
 # What is written by lstm_convert alone: from which fixture, and under which name.
 _WRITTEN = (
@@ -35,6 +41,7 @@ class Seed:
         name: the name of the file that is loaded.
         files: the contents of all files by name, the loaded one among them.
         config: the name of the file that is given as `config`, if one is.
+        use: what reads the file: `convert`, or another of `watched.USES`.
     """
 
     kind: str
@@ -42,6 +49,7 @@ class Seed:
     name: str
     files: dict[str, bytes]
     config: str | None = None
+    use: str = "convert"
 
     def with_file(self, name: str, content: bytes) -> "Seed":
         """Return the same with one file changed."""
@@ -51,7 +59,7 @@ class Seed:
 def seeds_by_kind() -> dict[str, list[Seed]]:
     """Return every fixture that is small enough, by kind of file."""
     kinds: dict[str, list[Seed]] = {}
-    for seed in (*_fixtures(), *_written()):
+    for seed in (*_fixtures(), *_written(), *_arrays(), *_beside()):
         kinds.setdefault(seed.kind, []).append(seed)
     return dict(sorted(kinds.items()))
 
@@ -117,3 +125,30 @@ def _written() -> Iterator[Seed]:
                 for path in Path(folder).iterdir():
                     path.unlink()
                 yield Seed(kind, f"from {origin}", name, files)
+
+
+def _arrays() -> Iterator[Seed]:
+    """Yield what is given as --data and --readout: numbers of many types and in both orders."""
+    with np.load(FIXTURES / "keras-1.2.2/weather.expected.npz") as arrays:
+        numbers = next(arrays[name] for name in arrays.files if arrays[name].ndim == _SEQUENCES)
+    for dtype, turned in itertools.product(("f8", "<f4", ">f2", "i1"), (False, True)):
+        for use, array in (("data", numbers), ("readout", numbers[0])):
+            stream = io.BytesIO()
+            np.save(stream, np.ascontiguousarray(array.T, dtype).T if turned else array.astype(dtype))
+            yield Seed(f".npy, --{use}", f"{dtype}{' turned' * turned}", "a.npy", {"a.npy": stream.getvalue()}, use=use)
+
+
+def _beside() -> Iterator[Seed]:
+    """Yield what lies beside results: the proof that `verify` runs again, and the moves that are undone."""
+    for origin in _WRITTEN_FROM:
+        for use, kind in (("proof", "proof .npz"), ("moves", "moves .npz")):
+            with tempfile.TemporaryDirectory() as folder:
+                source, result = FIXTURES / origin, Path(folder, "a.lstm.safetensors")
+                if use == "proof":
+                    lstm_convert.convert(source, result, allow=["mask"], lstm_only=True, proof=True)
+                else:
+                    lstm_convert.convert(source, Path(folder, "b.npz"), allow=["mask"], lstm_only=True)
+                    normalize_file(Path(folder, "b.npz"), result)
+                    Path(folder, "b.npz").unlink()
+                files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+            yield Seed(kind, f"from {origin}", f"{result.name}.{use}.npz", files, use=use)

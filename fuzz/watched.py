@@ -4,12 +4,13 @@ import json
 import os
 import resource
 import signal
+import sys
 import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -19,8 +20,12 @@ from mutations import kind_of, mutant
 from seeds import Seed
 
 import lstm_convert
+from lstm_convert import sequences
+from lstm_convert.analysis import readout
 from lstm_convert.errors import LstmConvertError
 from lstm_convert.formats import ALLOWABLE
+from lstm_convert.placing import MOVES, PROOF
+from lstm_convert.reading import normalize_file
 
 LARGEST_MEMORY = 1 << 30
 LONGEST_SECONDS = 5
@@ -30,6 +35,7 @@ _LONGEST_WAIT = 60  # by the clock, for what waits and computes nothing
 _LARGEST_FILE = 1 << 28
 _FILES_A_PROCESS = 300
 _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (in memory: nothing here is to last)
+_TARGET = "target"
 _TARGETS = (".npz", ".lstm.safetensors", ".keras", ".weights.h5", ".h5", ".pt", ".safetensors", ".py")
 # What h5py says, past all errors, of an object of a damaged file that cannot be closed.
 _NOTE_OF_H5PY = "h5py._objects.ObjectID.__dealloc__"
@@ -43,7 +49,8 @@ class Outcome:
     Args:
         number: which file of the run.
         kind: what it was a mutation of.
-        outcome: `converted`, `read` where the target refused it, `refused: <error>`, or `FAILED: …`.
+        outcome: `converted`, or read where it is no model; `read` where the target refused it, `refused: <error>`, or
+            `FAILED: …`.
         seconds: of processor time.
         memory: how much the process grew, at the largest, in bytes.
         detail: the error's first line, or where a failure comes from.
@@ -63,7 +70,7 @@ class Outcome:
 
 
 def watched(kinds: dict[str, list[Seed]], seed: int, numbers: list[int]) -> Iterator[Outcome]:
-    """Yield what becomes of files, each loaded and converted in a forked process that may die of it.
+    """Yield what becomes of files, each read and converted in a forked process that may die of it.
 
     Args:
         kinds: the sound files.
@@ -152,16 +159,13 @@ def _taken(said: BinaryIO) -> str:
 
 
 def _tried(file: Seed, random: Random) -> tuple[str, str]:
-    """Load a file and, if it loads, write it, which reads it back and proves it; return what came of it."""
+    """Let a file be read, and written in another kind where it is a model; return what came of it."""
     try:
-        model = lstm_convert.load(file.name, config=file.config)
-        target, alone = f"target{random.choice(_TARGETS)}", random.random() < 0.3  # noqa: PLR2004 (some)
-        try:
-            lstm_convert.save(model, target, allow=random.choice(((), ALLOWABLE)), lstm_only=alone)
-        except LstmConvertError as error:
-            return "read", str(error).partition("\n")[0]
+        USES[file.use](file, random)
     except LstmConvertError as error:
         first = str(error).partition("\n")[0]
+        if first.startswith(_TARGET):
+            return "read", first
         named = first.startswith(tuple(f"{name}: " for name in file.files))
         return (f"refused: {type(error).__name__}" if named else "FAILED: names no file"), first
     except BaseException as error:  # noqa: BLE001 (whatever else comes is what is looked for)
@@ -172,21 +176,44 @@ def _tried(file: Seed, random: Random) -> tuple[str, str]:
     return "converted", ""
 
 
+def _convert(file: Seed, random: Random) -> None:
+    """Convert a file to some kind, which reads the result back and proves it."""
+    target, alone = f"{_TARGET}{random.choice(_TARGETS)}", random.random() < 0.3  # noqa: PLR2004 (some)
+    allow = random.choice(((), ALLOWABLE))
+    lstm_convert.convert(file.name, target, config=file.config, allow=allow, lstm_only=alone)
+
+
+USES: Mapping[str, Callable[[Seed, Random], object]] = {
+    "convert": _convert,
+    "data": lambda file, _: (sequences.read_numbers(file.name), sequences.read_data(file.name)),
+    "readout": lambda file, _: readout.from_file(file.name),
+    "proof": lambda file, _: lstm_convert.verify(file.name.removesuffix(PROOF)),
+    "moves": lambda file, _: normalize_file(file.name.removesuffix(MOVES), f"{_TARGET}.npz", undo=True),
+}
+
+
 def _kilobytes(name: str) -> int:
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1])
 
 
 def warm_up(kinds: dict[str, list[Seed]]) -> None:
-    """Import what loading and converting import, so that every process has it from the start.
+    """Import what reading and converting import, so that every process has it from the start.
+
+    `verify` is left without any framework: the float64 reference is what is watched.
 
     Args:
         kinds: the sound files.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        for seeds in kinds.values():
+    for module in ("torch", "keras", "tensorflow"):
+        sys.modules[module] = None  # type: ignore[assignment]  # that is how an import is refused
+    for seeds in kinds.values():
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
             for name, content in seeds[0].files.items():
-                Path(folder, name).write_bytes(content)
+                Path(name).write_bytes(content)
+            if seeds[0].use != "convert":
+                USES[seeds[0].use](seeds[0], Random(0))
+                continue
             for ending in _TARGETS:
                 with suppress(LstmConvertError):
-                    lstm_convert.convert(Path(folder, seeds[0].name), Path(folder, f"target{ending}"), force=True)
+                    lstm_convert.convert(seeds[0].name, f"{_TARGET}{ending}", force=True)

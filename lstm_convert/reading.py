@@ -13,11 +13,13 @@ from lstm_convert.analysis.before import DataIs
 from lstm_convert.analysis.comparing import Comparison, compare
 from lstm_convert.analysis.engine import Analysis, analyze
 from lstm_convert.analysis.measuring import Progress
+from lstm_convert.analysis.moving import Moves
 from lstm_convert.analysis.normal import Normalized, moves_of, normalize
 from lstm_convert.analysis.readout import Readout, from_file
 from lstm_convert.analysis.stacks import stack_of
 from lstm_convert.analysis.traces import last_output, trace
-from lstm_convert.canonical import Array, Model, Recurrent
+from lstm_convert.canonical import Model, Recurrent
+from lstm_convert.containers import npz
 from lstm_convert.conversion import load
 from lstm_convert.errors import InvalidFile, LayoutMismatch, Unsupported, naming
 from lstm_convert.formats import for_writing
@@ -222,13 +224,10 @@ def normalize_file(
     changed = watched(source)
     model = load(source, config=config, recurrent_activation=recurrent_activation)
     moves = moves_beside(source if undo else target)
+    found = Normalized(model, _moves(model, source), ()) if undo else None
     with naming(source):
-        if undo:
-            found = Normalized(model, moves_of(model, _read_moves(moves)), ())
-            result = found.original()
-        else:
-            found = normalize(model)
-            result = found.model
+        found = found or normalize(model)
+        result = found.original() if undo else found.model
         difference = _difference(*((result, model) if undo else (model, result)), found)
     entry, extension = for_writing(target)
     with naming(target):
@@ -250,16 +249,21 @@ def moves_beside(path: Path) -> Path:
     return place.with_name(place.name + MOVES)
 
 
-def _read_moves(path: Path) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
+def _moves(model: Model, source: Path) -> Moves:
+    """Return the moves that lie beside a model's file."""
+    path = moves_beside(source)
+    if not path.exists():
         raise InvalidFile(
-            f"has no {path.name} beside it, which says how its units were moved", next_step="Put it beside the model."
-        ) from error
-    except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
-        raise InvalidFile(f"{path.name}, beside it, is no file of moves", [str(error)]) from error
+            f"{source}: has no {path.name} beside it, which says how its units were moved",
+            next_step="Put it beside the model.",
+        )
+    with naming(path):
+        try:
+            with npz.opened(path) as contents:
+                arrays = {name: stored.read() for name, stored in contents.arrays.items()}
+        except (OSError, InvalidFile) as error:
+            raise InvalidFile("is no file of moves", [str(error)]) from error
+        return moves_of(model, arrays)
 
 
 def _difference(model: Model, normal: Model, found: Normalized) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.canonical import Recurrent
+from lstm_convert.containers import npy
 from lstm_convert.errors import InvalidFile
 
 Array = NDArray[Any]
@@ -17,7 +18,6 @@ Array = NDArray[Any]
 LENGTHS = (1, 7, 50)
 BATCHES = (1, 4)
 
-_MAGIC = b"\x93NUMPY"
 _LARGEST_DATA = 1 << 30
 _DIMENSIONS = 3
 _BATCH_FIRST = "expected numbers of shape (batch, time, features)"
@@ -113,22 +113,14 @@ def read_numbers(path: str | os.PathLike[str]) -> Array:
 
 def _opened(path: Path) -> Array:
     try:
-        with path.open("rb") as file:
-            is_npy = file.read(len(_MAGIC)) == _MAGIC
-        if not is_npy:
-            raise InvalidFile(f"{path}: is no .npy file", [_BATCH_FIRST], "Write it with numpy.save(path, x).")
-        if path.stat().st_size > _LARGEST_DATA:
-            raise InvalidFile(f"{path}: is larger than {_LARGEST_DATA} bytes", next_step="Give fewer sequences.")
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        return npy.read(path, _LARGEST_DATA)
+    except InvalidFile as error:
+        what = f"{path}: cannot be read as sequences: {error.what}"
+        raise InvalidFile(what, [_BATCH_FIRST], "Write it with numpy.save(path, x).") from error
     except OSError as error:
         raise InvalidFile(
             f"{path}: cannot be read: {error.strerror or error}", next_step="Name a readable file."
         ) from error
-    except (ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
-        raise InvalidFile(
-            f"{path}: is damaged, or an array of objects, which is not read", [_BATCH_FIRST],
-            "Write it with numpy.save(path, x).",
-        ) from error  # fmt: skip
 
 
 def checked_data(array: Array, name: str = "data") -> Array:
@@ -150,7 +142,8 @@ def checked_data(array: Array, name: str = "data") -> Array:
 
 
 def _finite(array: Array, name: str) -> Array:
-    wide = np.array(array, np.float64)
+    with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
+        wide = np.array(array, np.float64)
     if not np.isfinite(wide).all():
         raise InvalidFile(f"{name}: holds numbers that are NaN or infinite", next_step="Replace them first.")
     return wide

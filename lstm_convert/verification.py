@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lstm_convert import network_verification, proofs, sequences
 from lstm_convert.canonical import Model, Recurrent
 from lstm_convert.comparison import Row, Runs, joined, of_trials
-from lstm_convert.errors import Unsupported
+from lstm_convert.errors import Unsupported, naming
 from lstm_convert.rounding import RULE
 from lstm_convert.sequences import Trial
 from lstm_convert.sides import REFERENCE, Side
@@ -263,7 +263,8 @@ def _replayed(side: Side, path: Path) -> Verification:
             if reasons := list(_other_sizes(recorded, side.layers[number])):
                 differences += reasons
             else:
-                rows += _proof_rows(side, number, recorded)
+                with naming(path):
+                    rows += _proof_rows(side, number, recorded)
     return Verification(tuple(rows), tuple(differences), tuple(side.notes), proof.seed)
 
 

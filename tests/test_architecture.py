@@ -63,7 +63,7 @@ MAY_IMPORT = {
     ],
     "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],
-    "sequences": ["canonical", "errors"],
+    "sequences": ["canonical", "containers", "errors"],
     "sides": ["canonical", "containers", "conversion", "errors", "formats", "frameworks", "reference", "sequences"],
     "proofs": [
         "canonical", "containers", "errors", "frameworks", "json_text", "placing", "reference", "rounding",
@@ -77,12 +77,12 @@ MAY_IMPORT = {
         "canonical", "comparison", "errors", "network_verification", "proofs", "rounding", "sequences", "sides",
     ],
     "diagnosis": ["canonical", "conversion", "diagnosis", "errors", "reference", "table"],
-    "analysis": ["activations", "analysis", "canonical", "errors", "network"],
+    "analysis": ["activations", "analysis", "blocks", "canonical", "containers", "errors", "network"],
     "plots": ["analysis", "canonical", "errors", "plots"],
     "report": ["analysis", "canonical", "errors", "packages", "placing", "plots", "report"],
     "reading": [
-        "analysis", "canonical", "conversion", "errors", "formats", "frameworks", "placing", "portion", "report",
-        "sequences", "sources", "writing", PACKAGE,
+        "analysis", "canonical", "containers", "conversion", "errors", "formats", "frameworks", "placing", "portion",
+        "report", "sequences", "sources", "writing", PACKAGE,
     ],
     "collection": [
         "analysis", "collection", "containers", "conversion", "errors", "formats", "packages", "proofs", "report",

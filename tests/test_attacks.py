@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attacks import Attack, hdf5_attacks, pickle_attacks, size_attacks, text_attacks, watch, zip_attacks
+from attacks import Attack, array_attacks, hdf5_attacks, pickle_attacks, size_attacks, text_attacks, watch, zip_attacks
 
 from lstm_convert import errors
 
@@ -22,6 +22,7 @@ GROUPS: dict[str, Callable[[], Iterable[Attack]]] = {
     "hdf5": hdf5_attacks.attacks,
     "texts": text_attacks.attacks,
     "sizes": size_attacks.attacks,
+    "arrays": array_attacks.attacks,
 }
 LONGEST_SECONDS = 5
 DOCUMENTED = {name for name, error in vars(errors).items() if isinstance(error, type)}
@@ -33,7 +34,7 @@ def tried(attacks: list[Attack], folder: Path) -> dict[str, Any]:
     for name, attack in named.items():
         (folder / name).mkdir()
         attack.build(folder / name)
-    question = json.dumps([[name, attack.file, attack.config] for name, attack in named.items()])
+    question = json.dumps([[name, attack.file, attack.config, attack.use] for name, attack in named.items()])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, watch.__file__, str(folder)]
     done = subprocess.run(  # noqa: S603 (this very Python)

@@ -4,8 +4,10 @@ import io
 import json
 import shutil
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +23,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import lstm_convert
+from lstm_convert import sequences
+from lstm_convert.analysis import readout
 from lstm_convert.containers import hdf5_heaps, hdf5_search
 from lstm_convert.containers.hdf5_search import places
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError, Unsupported
@@ -282,3 +286,38 @@ def test_what_begins_is_found_where_bytes_find_finds_it(drawn: bytes, border: in
         found = places(memoryview(content), [b"TREE", hdf5_heaps.START])
     for start, wanted in found.items():
         assert wanted == [place for place in range(len(content)) if content.startswith(start, place)]
+
+
+def test_a_name_that_is_too_long_for_an_archive(tmp_path: Path) -> None:
+    model = lstm_convert.load(FIXTURES / "torch-2.13/plain.pt")
+    named = model.with_layers(replace(layer, path="a" * 70_000) for layer in model.layers)
+    with pytest.raises(Unsupported, match=r"has 700\d\d bytes"):
+        lstm_convert.save(named, tmp_path / "a.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("read", [sequences.read_data, sequences.read_numbers, readout.from_file])
+def test_data_with_a_nan_that_signals_are_refused_in_silence(
+    read: Callable[[Path], object], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    numbers = np.full((2, 3, 4), 0x7F800001, "u4").view("f4")
+    np.save(tmp_path / "a.npy", numbers[0] if read is readout.from_file else numbers)
+    with pytest.raises(InvalidFile, match=r"a\.npy.*(NaN or infinite|no finite numbers)"):
+        read(tmp_path / "a.npy")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_result_that_nobody_runs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reference knows its activation, and no framework is installed."""
+    for module in ("torch", "keras", "tensorflow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    result = tmp_path / "a.npz"
+    lstm_convert.convert(FIXTURES / "torch-2.13/plain.pt", result, proof=True)
+    content = result.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(result, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member.replace("sigmoid".encode("utf-32-le"), "sigmoix".encode("utf-32-le")))
+    with pytest.raises(Unsupported, match=r"a\.npz: lstm: neither the float64 reference nor a framework"):
+        lstm_convert.verify(result)

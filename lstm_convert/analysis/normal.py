@@ -73,7 +73,9 @@ def moves_of(model: Model, arrays: dict[str, Array]) -> Moves:
         for direction, cell in layer.cells.items():
             order, signs = (arrays.get(f"{layer.name}.{direction}.{part}", np.empty(0)) for part in ("order", "signs"))
             if (
-                sorted(np.ravel(order).tolist()) != list(range(cell.units))
+                order.dtype.kind not in "iu"
+                or signs.dtype.kind not in "if"
+                or sorted(np.ravel(order).tolist()) != list(range(cell.units))
                 or np.shape(signs) != (cell.units,)
                 or (np.abs(signs) != 1).any()
             ):

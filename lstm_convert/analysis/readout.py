@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.analysis.traces import StackTrace, last_output
+from lstm_convert.blocks import not_finite
+from lstm_convert.containers import npy
 from lstm_convert.errors import InvalidFile, LayoutMismatch, naming
 
 Float64 = NDArray[np.float64]
@@ -155,13 +157,9 @@ def from_file(path: str | Path) -> Readout:
     path = Path(path)
     with naming(path):
         try:
-            if path.stat().st_size > _LARGEST:
-                raise InvalidFile("too large for a readout", [f"expected at most {_LARGEST} bytes"])
-            matrix = np.asarray(np.load(path, allow_pickle=False), np.float64)
-        except (OSError, ValueError, EOFError, TypeError) as error:
-            if isinstance(error, InvalidFile):
-                raise
-            raise InvalidFile("no .npy file with a matrix of numbers", [str(error)]) from error
-        if not np.isfinite(matrix).all():
+            matrix = npy.read(path, _LARGEST)
+        except OSError as error:
+            raise InvalidFile(f"cannot be read: {error.strerror or error}") from error
+        if matrix.dtype.kind not in "iuf" or not_finite(matrix):
             raise InvalidFile("the readout has entries that are no finite numbers")
-        return Readout(matrix, source=path.name)
+        return Readout(matrix.astype(np.float64), source=path.name)

@@ -5,31 +5,23 @@
 
 import io
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib import format  # noqa: A004 (its own name)
 from numpy.typing import NDArray
 
 from lstm_convert.blocks import placed
-from lstm_convert.containers import Contents, Stored, zips
+from lstm_convert.containers import Contents, Stored, npy, zips
 from lstm_convert.containers.raw import byte_count, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
 
 SUFFIX = ".npy"
 METADATA = "__metadata__"
-READ_HEADER: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
-    (1, 0): npy.read_array_header_1_0,
-    (2, 0): npy.read_array_header_2_0,
-}
-NO_HEADER = (MemoryError, SyntaxError, TokenError, TypeError)
-"""What NumPy raises beside ValueError on headers that are no Python literal."""
 WRITABLE_KINDS = "biufcSU"
 
 
@@ -78,24 +70,7 @@ def _stored(archive: zips.Archive, name: str) -> Stored:
 def _header(archive: zips.Archive, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Return an array's shape, order, dtype and where its numbers begin in the member."""
     with zips.refusing(name), archive.stream(name) as file:
-        version = npy.read_magic(file)
-        if version not in READ_HEADER:
-            raise InvalidFile(f"{name} has version {version} of the .npy format; versions 1.0 and 2.0 are read")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers written by Python 2 are read as well
-            try:
-                shape, fortran_order, dtype = READ_HEADER[version](file)
-            except NO_HEADER as error:
-                raise InvalidFile(f"the header of {name} is damaged ({error!s:.200})") from error
-        start = file.tell()
-    if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None:
-        raise InvalidFile(
-            f"{name} is an array of {'Python objects' if dtype.hasobject else 'records'}, which is not read",
-            next_step="Save plain numbers: numpy.savez(path, name=numpy.asarray(values, dtype=float)).",
-        )
-    if any(size < 0 for size in shape):
-        raise InvalidFile(f"{name} has the shape {shape}")
-    return shape, fortran_order, dtype, start
+        return *npy.header(file, name), file.tell()
 
 
 def _text(metadata: NDArray[Any]) -> str:
@@ -133,8 +108,8 @@ def _member(name: str, stored: Stored) -> zips.NewMember:
         )
     header = io.BytesIO()
     little = stored.dtype.newbyteorder("<")
-    npy.write_array_header_1_0(
-        header, {"descr": npy.dtype_to_descr(little), "fortran_order": False, "shape": stored.shape}
+    format.write_array_header_1_0(
+        header, {"descr": format.dtype_to_descr(little), "fortran_order": False, "shape": stored.shape}
     )
     size = len(header.getvalue()) + byte_count(stored)
     return zips.NewMember(f"{name}{SUFFIX}", size, lambda: chain([header.getvalue()], little_endian(stored)))

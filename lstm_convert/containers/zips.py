@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_convert.blocks import LARGE, blocks_of, kept
 from lstm_convert.containers.bounds import refuse_bomb
-from lstm_convert.errors import InvalidFile
+from lstm_convert.errors import InvalidFile, Unsupported
 from lstm_convert.mapped import FileMap, Stream, mapped
 
 START = b"PK\x03\x04"
@@ -25,6 +25,7 @@ ALIGNMENT = 64
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 ZIP64_EXTRA_BYTES = 20
 PADDING_EXTRA = struct.Struct("<2sH")
+LONGEST_NAME = 0xFFFF
 NEEDS_ZIP64 = 2**30
 """A member this large gets 64-bit sizes; zipfile itself would want them at 2 GiB, less a margin."""
 
@@ -210,14 +211,24 @@ class NewMember:
 
 
 def write(path: Path, members: Iterable[NewMember]) -> None:
-    """Write members one by one, uncompressed, their data aligned to 64 bytes; equal members give an equal file."""
+    """Write members one by one, uncompressed, their data aligned to 64 bytes; equal members give an equal file.
+
+    Args:
+        path: where to.
+        members: in their order.
+
+    Raises:
+        Unsupported: the name of one is longer than an archive can tell.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         for member in members:
+            if (length := len(member.name.encode())) > LONGEST_NAME:
+                raise Unsupported(f"a zip archive has names of at most {LONGEST_NAME} bytes; one has {length} bytes")
             info = zipfile.ZipInfo(member.name)  # dated 1980-01-01, whenever it is written
             info.create_system = 3  # the same bytes on every system
             info.file_size = member.size
             large = member.size >= NEEDS_ZIP64
-            header = LOCAL_HEADER.size + len(member.name.encode()) + ZIP64_EXTRA_BYTES * large
+            header = LOCAL_HEADER.size + length + ZIP64_EXTRA_BYTES * large
             info.extra = _padding(archive.start_dir + header)
             with archive.open(info, "w", force_zip64=large) as target:
                 for chunk in member.chunks():

@@ -15,6 +15,7 @@ class Attack:
         build: writes it, and what lies beside it, to a folder.
         said: what the refusal's text must have in it.
         config: the name of the file that is given as the architecture, if one is.
+        use: what reads it: `convert`, or the function of another command.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Attack:
     build: Callable[[Path], None]
     said: str
     config: str | None = None
+    use: str = "convert"
 
     def __str__(self) -> str:
         return self.name

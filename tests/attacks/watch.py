@@ -1,6 +1,6 @@
 """Load and convert every file of a folder in this process, which is bounded, and print what came of each as JSON.
 
-    python tests/attacks/watch.py FOLDER < [["name", "file", "config or null"], …]
+    python tests/attacks/watch.py FOLDER < [["name", "file", "config or null", "use"], …]
 
 A subprocess of the tests: it grows by at most a gigabyte, and what it does besides reading is written down.
 """
@@ -11,13 +11,16 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lstm_convert
+from lstm_convert import sequences
+from lstm_convert.analysis import readout
 from lstm_convert.errors import LstmConvertError
+from lstm_convert.reading import normalize_file
 
 TARGET = "target.py"
 # What a conversion is written to before it is proved, and by which names that is taken away from inside it.
@@ -33,6 +36,8 @@ FORBIDDEN = (
 
 def main() -> None:
     """Try each file, in its own folder, and print the answers."""
+    for module in ("torch", "keras", "tensorflow"):  # `verify` does without them, by the float64 reference alone
+        sys.modules[module] = None  # type: ignore[assignment]  # that is how an import is refused
     root = Path(sys.argv[1])
     own = root / f"{_TEMPORARY}files"  # for the copies, without a name, of what is read
     own.mkdir()
@@ -42,7 +47,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size + LARGEST_MEMORY, resource.RLIM_INFINITY))
     seen: list[str] = []
     sys.addaudithook(lambda event, arguments: _note(seen, event, arguments))
-    answers = {name: _tried(root / name, file, config, seen) for name, file, config in json.load(sys.stdin)}
+    asked = json.load(sys.stdin)
+    answers = {name: _tried(root / name, file, config, use, seen) for name, file, config, use in asked}
     sys.stdout.write(json.dumps(answers))
 
 
@@ -57,6 +63,9 @@ def _warm_up(root: Path) -> None:
     weights = fixtures / "keras-1.2.2/plain.weights_only.h5"
     lstm_convert.load(weights, config=weights.with_name("plain.yaml"))
     lstm_convert.convert(fixtures / "models/keras-2.2.0/text.h5", root / "warm.py")
+    lstm_convert.convert(root / "warm.pt", root / "proved.npz", proof=True)
+    lstm_convert.verify(root / "proved.npz")
+    normalize_file(root / "warm.pt", root / "normal.npz")
 
 
 def _note(seen: list[str], event: str, arguments: tuple[Any, ...]) -> None:
@@ -68,21 +77,35 @@ def _note(seen: list[str], event: str, arguments: tuple[Any, ...]) -> None:
         seen.append(f"writes {arguments[0]}")
 
 
-def _tried(folder: Path, file: str, config: str | None, seen: list[str]) -> dict[str, Any]:
+def _tried(folder: Path, file: str, config: str | None, use: str, seen: list[str]) -> dict[str, Any]:
     before = sorted(path.name for path in folder.iterdir())
     with _measured() as spent:
         seen.clear()
-        said, error = _outcome(folder / file, folder / config if config else None, folder / TARGET)
+        said, error = _outcome(USES[use], folder / file, folder / config if config else None)
     done = list(seen)
     there = (*folder.iterdir(), *Path(tempfile.gettempdir()).iterdir())
     left = sorted({path.name for path in there} - set(before))
     return {"error": error, "said": said, "done": done, "left": left, **spent}
 
 
-def _outcome(file: Path, config: Path | None, target: Path) -> tuple[str, str]:
+def _converted(file: Path, config: Path | None) -> None:
+    lstm_convert.load(file, config=config)
+    lstm_convert.convert(file, file.parent / TARGET, config=config)
+
+
+# What reads a file: conversions, the data and the readout of an analysis, and what lies beside a result.
+USES: dict[str, Callable[[Path, Path | None], object]] = {
+    "convert": _converted,
+    "data": lambda file, _: (sequences.read_numbers(file), sequences.read_data(file)),
+    "readout": lambda file, _: readout.from_file(file),
+    "proof": lambda file, _: lstm_convert.verify(file.with_name("a.npz")),
+    "moves": lambda file, _: normalize_file(file.with_name("a.npz"), file.parent / TARGET, undo=True),
+}
+
+
+def _outcome(use: Callable[[Path, Path | None], object], file: Path, config: Path | None) -> tuple[str, str]:
     try:
-        lstm_convert.load(file, config=config)
-        lstm_convert.convert(file, target, config=config)
+        use(file, config)
     except LstmConvertError as error:
         return str(error), type(error).__name__
     except BaseException as error:  # noqa: BLE001 (any other is what the tests look for)
