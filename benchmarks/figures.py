@@ -23,6 +23,7 @@ import batch
 import conversion
 import large
 import peers
+import small
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -66,6 +67,7 @@ def of_environments() -> Iterable[str]:
 
 PARTS = {
     "conversion": Part(conversion.rows, runs=9, compared=with_frameworks),
+    "small": Part(small.rows, runs=5, compared=with_frameworks),
     "batch": Part(batch.rows, runs=5),
     "large": Part(large.rows, runs=3, asked=("--usual-runs", "1"), compared=with_frameworks),
     "peers": Part(peers.rows, runs=1, asked=("--markdown",), compared=of_environments, markdown=True),

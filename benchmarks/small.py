@@ -43,23 +43,32 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=48, help="how many files of each kind (default 48)")
     parser.add_argument("--runs", type=int, default=5, help="how often each way runs (default 5)")
     asked = parser.parse_args()
+    rates: dict[tuple[str, str, str], list[float]] = {name: [] for name in ways()}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ARCHITECTURES:
+            make_files(Path(folder), kind, asked.files)
+        for _ in range(asked.runs):
+            for name, way in ways().items():
+                rates[name].append(alone(partial(rate, way, Path(folder), name[0], name[1])))
+    print(f"{'median of ' + str(asked.runs):<61} {'files a second and core':>24}")
+    for (kind, target, who), found in rates.items():
+        print(f"{kind:<12} {target:<14} {who:<32} {statistics.median(found):>26.0f}")
+
+
+def ways() -> dict[tuple[str, str, str], Way]:
+    """Return what converts files, by their ending, that of what they become, and who does it."""
     ours = [(kind, target) for kind in ARCHITECTURES for target in (".safetensors", ".pt", ".keras") if kind != target]
-    ways: dict[tuple[str, str, str], Way] = {
+    return {
         **{(*pair, "lstm_convert"): lstm_convert.convert for pair in ours},
         (".pt", ".safetensors", "torch.load + safetensors"): by_torch,
         (".safetensors", ".pt", "safetensors + torch.save"): by_safetensors,
         (".h5", ".pt", "keras.load_model + torch.save"): by_keras,
     }
-    rates: dict[tuple[str, str, str], list[float]] = {name: [] for name in ways}
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in ARCHITECTURES:
-            make_files(Path(folder), kind, asked.files)
-        for _ in range(asked.runs):
-            for name, way in ways.items():
-                rates[name].append(alone(partial(rate, way, Path(folder), name[0], name[1])))
-    print(f"{'median of ' + str(asked.runs):<61} {'files a second and core':>24}")
-    for (kind, target, who), found in rates.items():
-        print(f"{kind:<12} {target:<14} {who:<32} {statistics.median(found):>26.0f}")
+
+
+def rows() -> list[str]:
+    """Return what the lines of the table begin with."""
+    return list(map(" ".join, ways()))
 
 
 def make_files(folder: Path, kind: str, count: int) -> None:

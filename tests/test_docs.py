@@ -135,7 +135,7 @@ def test_links_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["conversion", "batch", "large", "peers"])
+@pytest.mark.parametrize("name", ["conversion", "small", "batch", "large", "peers"])
 def test_the_figures_are_of_the_rows_that_their_benchmarks_print(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import figures  # noqa: PLC0415 (a script of the benchmarks)
