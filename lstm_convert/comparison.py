@@ -59,8 +59,13 @@ class Measure:
 def of_trials(trials: Sequence[Trial]) -> Measure:
     """Return what layers are measured by that ran on some sequences, all of one length."""
     steps = trials[0].steps
-    inputs = max(float(np.sqrt(np.mean(trial.x**2))) for trial in trials)
+    inputs = max(_root_mean_square(trial.x) for trial in trials)
     return Measure(steps, inputs, lambda dtype, scale: tolerance(dtype, scale, steps))
+
+
+def _root_mean_square(x: NDArray[Any]) -> float:
+    largest = float(np.abs(x).max(initial=0.0))
+    return largest and largest * float(np.sqrt(np.mean((x / largest) ** 2)))  # no square is too large for a number
 
 
 def joined(name: str, measure: Measure, runs: Sequence[Runs]) -> Iterator[Row]:

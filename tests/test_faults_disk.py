@@ -35,16 +35,18 @@ def may_mount() -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("proof", [[], ["--proof"]], ids=["", "proof"])
+@pytest.mark.parametrize(
+    ("disk", "proof"), [("small", []), ("small", ["--proof"]), ("limited", [])], ids=["small", "small-proof", "limited"]
+)
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_disk_that_is_full_after_any_page(
-    tmp_path: Path, target: str, proof: list[str], record_property: Callable[[str, object], None]
+    tmp_path: Path, target: str, proof: list[str], disk: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """A real small filesystem; where nobody may mount one, a limit to each file's size, which the summary says."""
+    """A real small filesystem, and a limit to each file's size: that alone where nobody may mount, which is told."""
     (tmp_path / "start").mkdir()
     (tmp_path / "disk").mkdir()
     (tmp_path / "start" / target).write_bytes(OLD)
-    unshare = may_mount()
+    unshare = may_mount() if disk == "small" else None
     record_property("full disk", "limits of size" if unshare is None else "small filesystems")
     command = ["convert", str(HARD), target, "--force", *proof]
     asked = {"start": str(tmp_path / "start"), "disk": str(tmp_path / "disk"), "command": command, "quota": not unshare}

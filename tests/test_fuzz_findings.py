@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import lstm_convert
-from lstm_convert import mapped, sequences
+from lstm_convert import comparison, mapped, sequences
 from lstm_convert.analysis import readout
 from lstm_convert.containers import hdf5_heaps, hdf5_search
 from lstm_convert.containers.hdf5_search import places
@@ -324,3 +324,10 @@ def test_a_result_that_nobody_runs_is_named(tmp_path: Path, monkeypatch: pytest.
             archive.writestr(name, member.replace("sigmoid".encode("utf-32-le"), "sigmoix".encode("utf-32-le")))
     with pytest.raises(Unsupported, match=r"a\.npz: lstm: neither the float64 reference nor a framework"):
         lstm_convert.verify(result)
+
+
+def test_sequences_whose_squares_no_number_holds_are_measured() -> None:
+    """By an infinite size everything would be the same as everything."""
+    trial = sequences.Trial(np.array([[[3e200], [4e200]]]), (), (), None)
+    assert comparison.of_trials([trial]).inputs == pytest.approx(np.sqrt(12.5) * 1e200)
+    assert comparison.of_trials([replace(trial, x=np.zeros((1, 2, 1)))]).inputs == 0

@@ -68,6 +68,16 @@ ROUTES: dict[str, tuple[bytes, str]] = {
         b"\x80\x02cbuiltins\ngetattr\ncos\n\n" + _ARGUMENT + b"\x86R)R.",
         "builtins.getattr",
     ),
+    "a chain of getattr": (
+        b"\x80\x02cbuiltins\ngetattr\ncbuiltins\ngetattr\ncbuiltins\n__import__\n" + _text("os") + b"\x85R"
+        + _text("path") + b"\x86R" + _text("os") + b"\x86R" + _ARGUMENT + b"\x85R.",
+        "builtins.getattr",
+    ),
+    "a chain of getattr on what is known": (
+        b"\x80\x02cbuiltins\ngetattr\ncbuiltins\ngetattr\nctorch\nSize\n" + _text("__init__") + b"\x86R"
+        + _text("__globals__") + b"\x86R.",
+        "builtins.getattr",
+    ),
     "REDUCE of an object": (b"\x80\x02cmy\nClass\n)\x81" + _ARGUMENT + b"\x85R.", "calls a Inert"),
     "STACK_GLOBAL": (_stacked("os", "system") + _ARGUMENT + b"\x85R.", "os.system"),
     "STACK_GLOBAL by a dotted name": (_stacked("torch", "os.system") + _ARGUMENT + b"\x85R.", "torch.os.system"),
