@@ -6,7 +6,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from h5py import h5, h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 from lstm_convert.blocks import BYTES, kept, placed, rows_at_once
 from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
+from lstm_convert.containers.hdf5_headers import Headers
 from lstm_convert.containers.hdf5_search import places
 from lstm_convert.containers.hdf5_writing import write
 from lstm_convert.containers.raw import byte_count
@@ -32,6 +33,7 @@ _DEEPEST_GROUP = 100
 _MOST_OBJECTS = 30_000
 _LARGEST_ATTRIBUTE = 1 << 24
 _MOST_ENTRIES = 1_000_000
+_ADDRESS = 8
 # So many bytes the texts of an attribute may take, if each is as long as the longest of the file: all may be that one.
 _LARGEST_TEXTS = 1 << 29
 # What attributes are of; of others, as of lists of any length, a damaged file can make the HDF5 library crash.
@@ -39,6 +41,19 @@ _PLAIN_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM)
 # Keras 3 keeps bfloat16 as bytes without a meaning.
 _NUMBER_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM, h5t.OPAQUE)
 _IN_PLACE = "fiuV"  # the kinds of number that lie in the file as in memory; V are bytes without a meaning
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What is known of the texts of a file before the HDF5 library reads them.
+
+    Args:
+        longest: how long the longest is.
+        headers: what says how long each claims to be.
+    """
+
+    longest: int
+    headers: Headers
 
 
 def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001 (every container's sniff has both)
@@ -72,9 +87,9 @@ def opened_within(content: memoryview, *, own: bool = False) -> Iterator[Content
     Raises:
         InvalidFile: as `opened` raises.
     """
-    longest = 0 if own else _refuse_endless(content)
+    texts = None if own else _Texts(_refuse_endless(content), Headers(content))
     with closing(_opened(content)) as file:
-        yield _contents(file, content, longest)
+        yield _contents(file, content, texts)
 
 
 def _refuse_endless(content: memoryview) -> int:
@@ -96,11 +111,13 @@ def _opened(content: memoryview) -> h5f.FileID:
         ) from error
 
 
-def _contents(file: h5f.FileID, content: memoryview, longest: int) -> Contents:
+def _contents(file: h5f.FileID, content: memoryview, texts: _Texts | None) -> Contents:
     arrays: dict[str, Stored] = {}
     attributes: dict[str, dict[str, Any]] = {}
     try:
-        _collect(h5g.open(file, b"/"), "", arrays, attributes, content, longest, around=())
+        if texts is not None:
+            _refuse_other_addresses(file)
+        _collect(h5g.open(file, b"/"), "", arrays, attributes, content, texts, around=())
         refuse_bomb(sum(map(byte_count, arrays.values())), len(content))
     except InvalidFile:
         raise
@@ -109,19 +126,26 @@ def _contents(file: h5f.FileID, content: memoryview, longest: int) -> Contents:
     return Contents(arrays, attributes)
 
 
+def _refuse_other_addresses(file: h5f.FileID) -> None:
+    """Raise where addresses in a file are not what all that looks into it beside the HDF5 library takes them for."""
+    made = file.get_create_plist()
+    if made.get_sizes() != (_ADDRESS, _ADDRESS) or made.get_userblock():
+        raise InvalidFile(f"its addresses have other than {_ADDRESS} bytes, or do not count from its beginning")
+
+
 def _collect(
     group: h5g.GroupID,
     prefix: str,
     arrays: dict[str, Stored],
     attributes: dict[str, dict[str, Any]],
     content: memoryview,
-    longest: int,
+    texts: _Texts | None,
     around: tuple[int, ...],
 ) -> None:
     address = h5o.get_info(group).addr
     if address in around or len(around) > _DEEPEST_GROUP:
         raise InvalidFile(f"group {prefix or '/'} contains itself, or is nested more than {_DEEPEST_GROUP} deep")
-    attributes[prefix] = _attributes(group, prefix, longest)
+    attributes[prefix] = _attributes(group, prefix, texts)
     if len(attributes) > _MOST_OBJECTS:
         raise InvalidFile(f"it has more than {_MOST_OBJECTS} groups and arrays, some of them under many names")
     for name, kind in _links(group):
@@ -130,10 +154,10 @@ def _collect(
             raise InvalidFile(f"{path} is a link to somewhere else, which is not followed", next_step=_WHOLE)
         item = h5o.open(group, name)
         if isinstance(item, h5g.GroupID):
-            _collect(item, path, arrays, attributes, content, longest, (*around, address))
+            _collect(item, path, arrays, attributes, content, texts, (*around, address))
         elif isinstance(item, h5d.DatasetID):
             arrays[path] = _stored(item, path, content)
-            attributes[path] = _attributes(item, path, longest)
+            attributes[path] = _attributes(item, path, texts)
 
 
 def _links(group: h5g.GroupID) -> list[tuple[bytes, int]]:
@@ -208,31 +232,41 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
     yield from (dataset[start : start + at_once] for start in range(0, dataset.shape[0], at_once))
 
 
-def _attributes(item: h5g.GroupID | h5d.DatasetID, path: str, longest: int) -> dict[str, Any]:
+def _attributes(item: h5g.GroupID | h5d.DatasetID, path: str, texts: _Texts | None) -> dict[str, Any]:
     """Return an object's attributes, byte strings decoded and arrays of them as lists; one without a value is none."""
     values = {}
     for number in range(h5a.get_num_attrs(item)):
         attribute = h5a.open(item, index=number)
         if attribute.shape is not None:
             name = _text(attribute.name)
-            dtype = _plain_type(attribute, f"attribute {name} of {path or 'the file'}", longest)
+            what = f"attribute {name} of {path or 'the file'}"
+            dtype = _plain_type(attribute, what)
+            if dtype.hasobject and texts is not None:
+                _refuse_long(attribute, h5o.get_info(item).addr, what, texts)
             value = np.zeros(attribute.shape, dtype)
             attribute.read(value, mtype=h5t.py_create(dtype))
             values[name] = _decoded(value.tolist(), "surrogateescape" if dtype.hasobject else "strict")
     return values
 
 
-def _plain_type(attribute: h5a.AttrID, what: str, longest: int) -> np.dtype[Any]:
+def _plain_type(attribute: h5a.AttrID, what: str) -> np.dtype[Any]:
     """Return an attribute's type, and raise where it is not plain, or the attribute would take much memory."""
     if attribute.get_type().get_class() not in _PLAIN_TYPES:
         raise InvalidFile(f"{what} is neither text nor number")
     count, dtype = math.prod(attribute.shape), attribute.dtype
     if count > _MOST_ENTRIES or count * dtype.itemsize > _LARGEST_ATTRIBUTE:
         raise InvalidFile(f"{what} is larger than {_LARGEST_ATTRIBUTE} bytes, or has more than {_MOST_ENTRIES} entries")
-    if dtype.hasobject and count * longest > _LARGEST_TEXTS:
-        raise InvalidFile(f"{what} has {count} texts, in a file with one of {longest} bytes, which may be all of them")
     plain: np.dtype[Any] = dtype
     return plain
+
+
+def _refuse_long(attribute: h5a.AttrID, address: int, what: str, texts: _Texts) -> None:
+    """Raise where an attribute's texts claim, or could have, more bytes than they may."""
+    count, longest = math.prod(attribute.shape), texts.longest
+    if count * longest > _LARGEST_TEXTS:
+        raise InvalidFile(f"{what} has {count} texts, in a file with one of {longest} bytes, which may be all of them")
+    if (claimed := texts.headers.longest_claimed(address, attribute.name, count)) > longest:
+        raise InvalidFile(f"{what} claims a text of {claimed} bytes, and the longest of the file has {longest}")
 
 
 def _decoded(value: Any, errors: str) -> Any:

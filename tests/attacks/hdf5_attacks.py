@@ -1,6 +1,7 @@
 """HDF5 files that lead elsewhere, claim more than they hold, unfold or are without end."""
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -177,6 +178,12 @@ def attacks() -> Iterator[Attack]:
         yield Attack(f"h5: {name}", "a.weights.h5", partial(_write, build), said)
         yield Attack(f"keras: {name}", "a.keras", partial(_write_inside, build), said)
     yield Attack("h5: a heap without end", "a.h5", partial(_write_heap), "has no end")
+    for claimed in (1 << 30, (1 << 32) - 1):
+        yield Attack(
+            f"h5: a text of {claimed} bytes", "a.h5", partial(_write_claim, claimed), f"a text of {claimed} bytes"
+        )
+    yield Attack("h5: addresses of four bytes", "a.h5", _write_short_addresses, "addresses have other than 8 bytes")
+    yield Attack("keras: a file behind other bytes", "a.keras", _write_behind_others, "do not count from its beginning")
 
 
 def _content(build: Callable[[Any], None]) -> bytes:
@@ -197,17 +204,46 @@ def _write(build: Callable[[Any], None], folder: Path) -> None:
 
 
 def _write_inside(build: Callable[[Any], None], folder: Path) -> None:
+    _write_archive(_content(build), folder)
+
+
+def _write_archive(weights: bytes, folder: Path) -> None:
     with zipfile.ZipFile(folder / "a.keras", "w") as archive:
-        for name, content in (("metadata.json", b"{}"), ("config.json", b"{}"), ("model.weights.h5", _content(build))):
+        for name, content in (("metadata.json", b"{}"), ("config.json", b"{}"), ("model.weights.h5", weights)):
             archive.writestr(name, content)
 
 
 def _write_heap(folder: Path) -> None:
     """Make the first text of a heap free space of no length, at which HDF5 1.14.6 itself stays forever."""
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        file.attrs["backend"] = "tensorflow"
-    content = bytearray(stream.getvalue())
+    content = _with_a_text()
     start = content.index(b"GCOL") + 16
     content[start : start + 16] = bytes(16)
     (folder / "a.h5").write_bytes(content)
+
+
+def _with_a_text() -> bytearray:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.attrs["backend"] = "tensorflow"
+    return bytearray(stream.getvalue())
+
+
+def _write_claim(claimed: int, folder: Path) -> None:
+    """Let an attribute say that its text is longer than it is: HDF5 1.14.6 makes room for all of it."""
+    content = _with_a_text()
+    place = content.index(struct.pack("<IQI", len("tensorflow"), content.index(b"GCOL"), 1))
+    struct.pack_into("<I", content, place, claimed)
+    (folder / "a.h5").write_bytes(content)
+
+
+def _write_short_addresses(folder: Path) -> None:
+    made = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    made.set_sizes(4, 4)
+    with h5py.File(h5py.h5f.create(bytes(folder / "a.h5"), fcpl=made)) as file:
+        file.attrs["backend"] = "tensorflow"
+
+
+def _write_behind_others(folder: Path) -> None:
+    with h5py.File(folder / "inner.h5", "w", userblock_size=512) as file:
+        file.attrs["backend"] = "tensorflow"
+    _write_archive((folder / "inner.h5").read_bytes(), folder)
