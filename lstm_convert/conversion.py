@@ -12,7 +12,7 @@ import numpy as np
 from lstm_convert import json_text
 from lstm_convert.blocks import not_finite
 from lstm_convert.canonical import Model
-from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported, naming
+from lstm_convert.errors import InvalidFile, Unsupported, naming
 from lstm_convert.formats import ALLOWABLE, Format, candidates, for_writing
 from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.placing import PROOF, place_of, said_of
@@ -87,7 +87,7 @@ def load(
             _check(model)
             file = replace(
                 model.provenance, format=model.provenance.format or entry.name,
-                file=model.provenance.file or path.name, sha256=model.provenance.sha256 or sha256,
+                file=model.provenance.file or path.name, sha256=model.provenance.sha256 or sha256(),
             )  # fmt: skip
         finally:
             if changed():
@@ -196,14 +196,13 @@ def convert(  # noqa: PLR0913 (an option of the command is a parameter here)
     return Conversion(model, target, entry.name, tuple(entry.adapter.usage(model, options)), found, read_back)
 
 
-def _read(path: Path, options: ReadOptions) -> tuple[Model, Format, str]:
-    refusal: LstmConvertError | None = None
-    for entry in candidates(path):
-        with entry.opener.opened(path) as contents:
+def _read(path: Path, options: ReadOptions) -> tuple[Model, Format, Callable[[], str]]:
+    kinds = candidates(path)
+    with kinds[0].opener.opened(path) as contents:
+        for entry in kinds:
             if entry.adapter.recognises(contents):
                 return entry.adapter.read(contents, options), entry, contents.sha256
-            refusal = _no_lstm(entry.name, list(contents.arrays))
-    raise refusal or InvalidFile("holds nothing that is known")
+        raise _no_lstm(kinds[-1].name, list(contents.arrays))
 
 
 def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:

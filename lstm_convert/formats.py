@@ -163,7 +163,7 @@ ALLOWABLE = ("hard_sigmoid", "mask", "go_backwards", "merge", "relu")
 
 
 def candidates(path: Path) -> list[Format]:
-    """Return the kinds a file may be, by its first bytes and never by its name alone.
+    """Return the kinds a file may be, all of one container, by its first bytes and never by its name alone.
 
     Args:
         path: an existing file.

@@ -9,16 +9,16 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_convert.beside import ahead
+from lstm_convert.beside import beside
 from lstm_convert.errors import InvalidFile
 
 Array = NDArray[Any]
@@ -26,9 +26,7 @@ Array = NDArray[Any]
 HELD = 1 << 20
 """A file of fewer bytes is held in memory, not copied to another."""
 
-# So much of a file is read at a time to be copied; so much is written at a time, for which systems find room fastest;
-# and what is read at a time of so many bytes is let go of.
-_AT_ONCE = 1 << 22
+# So much is written at a time, for which systems find room fastest; what is read of so many bytes at a time is let go.
 _PIECE = 1 << 18
 _MANY = 1 << 16
 
@@ -36,8 +34,8 @@ _MANY = 1 << 16
 class FileMap(mmap.mmap):
     """A file mapped for reading, whose pages may be let go of: they are read again where they are needed."""
 
-    sha256 = ""
-    """Of the bytes that were copied."""
+    sha256: Callable[[], str] = str
+    """Returns that of the bytes that were copied, once it is known."""
 
     @classmethod
     def of(cls, file: IO[bytes]) -> "FileMap":
@@ -57,9 +55,11 @@ class FileMap(mmap.mmap):
         else:
             try:
                 with tempfile.TemporaryFile() as copy:
-                    digest = _copied(file, copy, size)
+                    _copy(file, copy, size)
                     if copy.tell():
-                        return cls.of_own(copy, digest)
+                        mapped = cls.of_own(copy)
+                        mapped.sha256 = beside(partial(_sha256, os.dup(copy.fileno())))
+                        return mapped
             except OSError as error:
                 raise InvalidFile(
                     f"this file cannot be copied, to be read: {error.strerror or error}",
@@ -68,43 +68,36 @@ class FileMap(mmap.mmap):
         raise InvalidFile("this file is empty", next_step="Copy or download it again.")
 
     @classmethod
-    def of_own(cls, file: IO[bytes], sha256: str = "") -> "FileMap":
+    def of_own(cls, file: IO[bytes]) -> "FileMap":
         """Map a file of our own, which nobody else can cut short.
 
         Args:
             file: the file.
-            sha256: of its bytes, where it is known.
         """
         file.flush()
-        mapped = cls(file.fileno(), 0, access=mmap.ACCESS_READ)
-        mapped.sha256 = sha256
-        return mapped
+        return cls(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     @classmethod
     def _holding(cls, content: bytes) -> "FileMap":
         mapped = cls(-1, len(content))
         mapped.write(content)
         mapped.seek(0)
-        mapped.sha256 = hashlib.sha256(content).hexdigest()
+        mapped.sha256 = hashlib.sha256(content).hexdigest
         return mapped
 
 
-def _copied(file: IO[bytes], copy: IO[bytes], size: int) -> str:
-    """Copy so much of a file, or what there is, and return the SHA-256 of that."""
-    digest = hashlib.sha256()
-    for piece in ahead(_pieces(file, copy, size)):
-        digest.update(piece)
-    return digest.hexdigest()
+def _copy(file: IO[bytes], copy: IO[bytes], size: int) -> None:
+    """Copy so much of a file, or what there is."""
+    buffer = memoryview(bytearray(_PIECE))
+    while count := file.readinto(buffer[: size - copy.tell()]):  # type: ignore[attr-defined]  # IO leaves it out
+        copy.write(buffer[:count])
 
 
-def _pieces(file: IO[bytes], copy: IO[bytes], size: int) -> Iterator[memoryview]:
-    """Copy so much of a file part by part, and yield the parts."""
-    for buffer in cycle([memoryview(bytearray(_AT_ONCE)) for _ in range(2)]):
-        part = buffer[: file.readinto(buffer[: size - copy.tell()])]  # type: ignore[attr-defined]  # IO leaves it out
-        if not part:
-            return
-        copy.writelines(pieces(part))
-        yield part
+def _sha256(handle: int) -> str:
+    """Return that of a file, which is closed then."""
+    with open(handle, "rb", buffering=0) as file:
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pieces(content: memoryview) -> Iterator[memoryview]:

@@ -142,8 +142,9 @@ def _loaded(path: Path, told: Mapping[str, Any]) -> Model:
 
 def _opened(path: Path, stack: ExitStack) -> tuple[Format, Contents]:
     """Return which kind of file it is, and its contents, open until the stack is closed."""
-    for entry in candidates(path):
-        contents = stack.enter_context(entry.opener.opened(path))
+    kinds = candidates(path)
+    contents = stack.enter_context(kinds[0].opener.opened(path))
+    for entry in kinds:
         if entry.adapter.recognises(contents):
             return entry, contents
     raise Unsupported(f"{path}: holds nothing that is known")

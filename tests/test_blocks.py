@@ -135,13 +135,13 @@ def test_what_is_mapped_stays_when_its_file_is_cut_short(count: int, tmp_path: P
 def test_a_file_is_copied_and_the_sum_is_that_of_the_copy(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mapped, "_AT_ONCE", 300_000)
+    monkeypatch.setattr(mapped, "_PIECE", 300_000)
     content = np.random.default_rng(size).bytes(size)
     (tmp_path / "a").write_bytes(content)
     with (tmp_path / "a").open("rb") as file:
         file.read(3)
         copy = FileMap.of(file)
-    assert (copy[:], copy.sha256) == (content, hashlib.sha256(content).hexdigest())
+    assert (copy[:], copy.sha256()) == (content, hashlib.sha256(content).hexdigest())
 
 
 class Growing(io.FileIO):
@@ -160,10 +160,10 @@ def test_a_file_that_grows_while_it_is_copied_is_not_followed(tmp_path: Path) ->
 
 
 def test_a_file_for_whose_copy_there_is_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> str:
+    def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(mapped, "_copied", full)
+    monkeypatch.setattr(mapped, "_copy", full)
     monkeypatch.setattr(mapped, "HELD", 1)
     with pytest.raises(InvalidFile, match="No space left on device"):
         load(FIXTURES / "torch-2.13/gru.pt")

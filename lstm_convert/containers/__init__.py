@@ -41,7 +41,7 @@ class Contents:
     """What a container holds: arrays by name in the file's order, and attributes by the path they hang on.
 
     The file's own attributes and documents (JSON texts and the like) are `attributes[""]`. Of a file that was read,
-    `sha256` is that of its bytes.
+    `sha256` returns that of its bytes, which may still have to be waited for.
 
     Raises:
         InvalidFile: a name is no text that can be written, or printed.
@@ -49,7 +49,7 @@ class Contents:
 
     arrays: Mapping[str, Stored]
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    sha256: str = ""
+    sha256: Callable[[], str] = str
 
     def __post_init__(self) -> None:
         for name in (*self.arrays, *self.attributes):

@@ -62,7 +62,7 @@ def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
         yield Contents(
             contents.arrays,
             {**contents.attributes, "": {**documents, SOURCE: text}},
-            hashlib.sha256(source).hexdigest(),
+            hashlib.sha256(source).hexdigest,
         )
 
 

@@ -57,7 +57,7 @@ def opened(path: Path) -> Iterator[Contents]:
             arrays |= part.arrays
             for group, values in part.attributes.items():
                 attributes.setdefault(group, {}).update(values)
-        yield Contents(arrays, attributes, hashlib.sha256(text).hexdigest())
+        yield Contents(arrays, attributes, hashlib.sha256(text).hexdigest)
 
 
 def _named_parts(text: bytes) -> set[str]:
