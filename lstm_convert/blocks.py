@@ -97,7 +97,7 @@ def blocks_of(array: Array | Rows) -> Iterator[Array]:
 
 
 def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
-    """Yield the same rows, or the same columns, of two arrays of one shape, some at a time.
+    """Yield the same rows, or the same columns, of two arrays of one shape, both together about `BYTES`.
 
     Args:
         one: an array.
@@ -107,7 +107,7 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
         one, other = one.reshape(1), other.reshape(1)
     if _is_turned(one) and _is_turned(other):
         one, other = one.T, other.T
-    at_once = min(rows_at_once(array.shape, array.dtype) for array in (one, other))
+    at_once = max(1, min(rows_at_once(array.shape, array.dtype) for array in (one, other)) // 2)
     for start in range(0, one.shape[0], at_once):
         rows = slice(start, start + at_once)
         yield next(blocks_of(one[rows])), next(blocks_of(other[rows]))

@@ -1,6 +1,8 @@
 """What stands for a layer that is too large to be run whole in a proof: some of its units, and all of its numbers."""
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ LARGE = 1 << 22
 UNITS = 256
 """How many units, inputs and outputs of a large layer are run."""
 
-_AT_ONCE = 1 << 18
+_AT_ONCE = 1 << 17
 # Below it a type's numbers lie at even distances.
 _SMALLEST = {"float16": 2.0**-14}
 _SMALLEST_OF_OTHERS = 2.0**-126
@@ -142,16 +144,17 @@ def same_numbers(one: Array, other: Array, factor: float = 1.0) -> int:
     """
     if one.shape != other.shape:
         raise InvalidFile(f"expected the shape {one.shape}, found {other.shape}")
-    same = 0
-    for expected, found in pairs_of(one, other):
-        if expected.dtype == found.dtype and factor == 1 and np.array_equal(_bits(expected), _bits(found)):
-            same += expected.size
-            continue
-        ones, others = expected.reshape(-1), found.reshape(-1)
-        for start in range(0, ones.size, _AT_ONCE):
-            piece = slice(start, start + _AT_ONCE)
-            same += _same_or_rounded(ones[piece], others[piece], factor)
-    return same
+    # As a loop's variables would not, starmap lets go of each pair before it asks for the next.
+    return sum(starmap(partial(_same_of_pair, factor), pairs_of(one, other)))
+
+
+def _same_of_pair(factor: float, expected: Array, found: Array) -> int:
+    """Return the same of some rows of both, which are contiguous."""
+    if expected.dtype == found.dtype and factor == 1 and np.array_equal(_bits(expected), _bits(found)):
+        return expected.size
+    ones, others = expected.reshape(-1), found.reshape(-1)
+    pieces = (slice(start, start + _AT_ONCE) for start in range(0, ones.size, _AT_ONCE))
+    return sum(_same_or_rounded(ones[piece], others[piece], factor) for piece in pieces)
 
 
 def _same_or_rounded(expected: Array, found: Array, factor: float) -> int:
