@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
@@ -100,6 +100,34 @@ def test_few_pieces_of_work_are_handed_out_at_any_time(monkeypatch: pytest.Monke
         monkeypatch.setattr(executor, "submit", counted)
         assert batch("m/*.pt", "npz", "out", executor=executor, workers=2).converted == 60
     assert 2 <= most <= 4
+
+
+class OneBehind(Executor):
+    """Does each piece of work only once another follows, and the last when it is told to."""
+
+    def __init__(self) -> None:
+        self.last: Callable[[], None] = lambda: None
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.last()
+        future: Future[Any] = Future()
+
+        def do() -> None:
+            if not future.done():
+                future.set_result(function(*arguments, **named))
+
+        self.last = do
+        return future
+
+
+def test_the_last_file_is_counted_though_it_is_done_while_the_one_before_is_told_of() -> None:
+    collection(2)
+    executor, seen = OneBehind(), list[int]()
+    batch(
+        "m/*.pt", "npz", "out", executor=executor, workers=2,
+        each=lambda _: executor.last(), progress=lambda done, _: seen.append(done),
+    )  # fmt: skip
+    assert seen[-1] == 2
 
 
 def test_a_file_that_kills_its_worker_is_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,12 +168,12 @@ def outcomes(
                 begun += len(chunk)
             elif under_way:
                 wait(under_way, return_when=FIRST_COMPLETED)
-            told(ended + sum(len(chunk) for chunk, future in flight if future.done()))
             while flight and flight[0][1].done() and not stopped():
                 found = crew.results(*flight.popleft())
                 ended += len(found)
                 pace = sum(outcome.facts.get("seconds", _SECONDS) for outcome in found) / len(found)
                 yield from found
+            told(ended + sum(len(chunk) for chunk, future in flight if future.done()))
         for future in [future for _, future in flight if not future.cancel()]:
             if future.exception() is None:
                 yield from future.result()
