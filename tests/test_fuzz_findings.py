@@ -28,6 +28,7 @@ from lstm_convert.analysis import readout
 from lstm_convert.containers import hdf5_heaps, hdf5_search
 from lstm_convert.containers.hdf5_search import places
 from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError, Unsupported
+from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
 KERAS, TORCH = FIXTURES / "keras-2.2.0/plain.h5", FIXTURES / "torch-2.13"
 
@@ -331,3 +332,32 @@ def test_sequences_whose_squares_no_number_holds_are_measured() -> None:
     trial = sequences.Trial(np.array([[[3e200], [4e200]]]), (), (), None)
     assert comparison.of_trials([trial]).inputs == pytest.approx(np.sqrt(12.5) * 1e200)
     assert comparison.of_trials([replace(trial, x=np.zeros((1, 2, 1)))]).inputs == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda said: said.update(outputs=[[6, 1_000_000_000]]), "outputs: step 6, output 1000000000"),
+        (lambda said: said.update(outputs=[[6, -1]]), "outputs: step 6, output -1"),
+        (lambda said: said.update(outputs=[[2, 3]]), "outputs: step 2, output 3"),  # its sequence, h and c come before
+        (lambda said: said["calls"][3].update(inputs=[[4, 1]]), "call 3 of last: reads step 4, output 1"),
+        (lambda said: said["calls"][3].update(layer="none"), "call 3 of none: no such layer"),
+    ],
+)
+def test_an_output_that_no_step_has(change: Callable[[Any], None], message: str) -> None:
+    """Of two inputs, a layer that reads each, what joins them, and two more."""
+    model = lstm_convert.load(FIXTURES / "keras-3.15.1/functional.keras")
+    assert model.network is not None
+    arrays = {
+        f"{layer.name}/{name}": array for layer in model.network.layers.values() for name, array in layer.arrays.items()
+    }
+    keys = {
+        layer.name: {name: f"{layer.name}/{name}" for name in layer.arrays} for layer in model.network.layers.values()
+    }
+    said = network_to_json(model.network, keys)
+    recurrent = {layer.name: layer for layer in model.network.recurrent}
+    assert network_from_json(said, recurrent, arrays.__getitem__).calls == model.network.calls
+    change(said)
+    with pytest.raises(InvalidFile, match="reads what is not there") as refused:
+        network_from_json(said, recurrent, arrays.__getitem__)
+    assert message in refused.value.details

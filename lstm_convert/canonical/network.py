@@ -218,6 +218,14 @@ class Network:
         number = step - len(self.inputs)
         return None if number < 0 else self.layers[self.calls[number].layer]
 
+    def outputs_of(self, step: int) -> int:
+        """Return how many outputs a step has: of a recurrent layer's call its sequences and last states, else one."""
+        maker = self.maker(step)
+        recurrent = maker.recurrent if maker else None
+        if recurrent is None:
+            return 1
+        return recurrent.sequences + sum(len(cell.state_sizes) for cell in recurrent.cells.values())
+
     def is_state(self, feed: Feed) -> bool:
         """Return whether an output is a state that a recurrent layer returns beside its sequences."""
         maker = self.maker(feed.step)

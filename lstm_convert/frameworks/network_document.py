@@ -1,6 +1,6 @@
 """A whole network as plain values that JSON holds, and back. Its arrays are kept elsewhere, by keys that it names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -93,18 +93,27 @@ def _layer(said: Mapping[str, Any], recurrent: Mapping[str, Recurrent], read: Ca
 
 
 def _check(network: Network) -> None:
-    """Refuse calls of layers or steps that are not there, or not yet."""
-    first = len(network.inputs)
-    wrong = []
-    for place, call in enumerate(network.calls):
-        feeds = (*call.inputs, *call.states, *((call.mask,) if call.mask else ()))
-        wrong += [f"call {place} of {call.layer:.60}: no such layer"] * (call.layer not in network.layers)
-        wrong += [f"call {place} of {call.layer:.60}: it reads nothing"] * (not call.inputs)
-        wrong += [f"call {place}: reads step {feed.step}" for feed in feeds if not 0 <= feed.step < first + place]
-    steps = first + len(network.calls)
-    wrong += [f"outputs: step {feed.step}" for feed in network.outputs if not 0 <= feed.step < steps]
+    """Refuse calls of layers, and reading of outputs, that are not there, or not yet."""
+    first, steps = len(network.inputs), len(network.inputs) + len(network.calls)
+    calls = [(f"call {place} of {call.layer:.60}:", call) for place, call in enumerate(network.calls)]
+    wrong = [f"{said} no such layer" for said, call in calls if call.layer not in network.layers]
+    if not wrong:
+        wrong += [f"{said} it reads nothing" for said, call in calls if not call.inputs]
+        for place, (said, call) in enumerate(calls):
+            feeds = (*call.inputs, *call.states, *((call.mask,) if call.mask else ()))
+            wrong += _not_there(network, feeds, first + place, f"{said} reads")
+        wrong += _not_there(network, network.outputs, steps, "outputs:")
     if wrong:
         raise InvalidFile("its network reads what is not there", wrong, "Copy the file again.")
+
+
+def _not_there(network: Network, feeds: Iterable[Feed], steps: int, said: str) -> list[str]:
+    """Return in words which outputs the first so many steps do not have."""
+    return [
+        f"{said} step {feed.step}, output {feed.output}"
+        for feed in feeds
+        if not (0 <= feed.step < steps and 0 <= feed.output < network.outputs_of(feed.step))
+    ]
 
 
 def _pair(feed: Feed) -> list[int]:
