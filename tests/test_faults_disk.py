@@ -1,11 +1,9 @@
 """Disks that are full or may not be written, and signals: the target is as it was, and nothing else is left."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,14 +88,19 @@ def test_anybody_may_write_where_that_is_allowed(tmp_path: Path) -> None:
 def test_a_signal_that_ends_it_leaves_nothing(tmp_path: Path, name: str) -> None:
     """Sent while it is at work on what it has written and nobody sees yet."""
     number = getattr(signal, name)
-    script = "import time; from lstm_convert import cli, writing; writing.prove = lambda *_: time.sleep(60); cli.main()"
+    script = """
+import time
+from lstm_convert import cli, writing
+writing.prove = lambda *_: (print("at work", flush=True), time.sleep(60))
+cli.main()
+"""
     command = [sys.executable, "-c", script, "convert", str(WEATHER), "out.npz"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)  # noqa: S603 (this very Python)
-    until = time.monotonic() + 60
-    while not list(tmp_path.glob(".*/out.npz")) and time.monotonic() < until:
-        time.sleep(0.01)
-    os.kill(process.pid, number)
-    assert process.wait(60) == 128 + number
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:  # noqa: S603 (this very Python)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"at work\n"
+        assert list(tmp_path.glob(".*/out.npz"))
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
     assert list(tmp_path.iterdir()) == []
 
 
