@@ -10,6 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ BYTES = 1 << 23
 LARGE = 1 << 20
 """An array of so many bytes is left in its file; a smaller one is copied, so that the file can be closed."""
 
-# NumPy copies a transposed matrix several times as fast in strips so narrow that what they touch stays in the cache.
-_STRIP = 16
+# NumPy copies a transposed matrix several times as fast in tiles of so many rows and columns, which stay in the cache,
+# each copied first to rows that are so much longer: numbers at distances of a power of two push one another out of it.
+_TILE = (128, 1024)
+_LONGER = 16
 # Into so many pieces is divided what is spread over much of a file, or becomes wider on the way.
 _PIECES = 16
 # The memory of blocks that nobody uses any more. Fresh memory costs more time than what is done with it.
@@ -135,7 +138,7 @@ def _rows_in_place(array: Array) -> Iterator[Array]:
 
 
 def copied(source: Array, target: Array) -> Array:
-    """Copy an array into another of its shape, a transposed matrix in narrow strips, and return the other.
+    """Copy an array into another of its shape, a transposed matrix in tiles, and return the other.
 
     Args:
         source: the array.
@@ -146,16 +149,24 @@ def copied(source: Array, target: Array) -> Array:
         return target
     turned = _is_turned(source)
     far, near = (source.T, target.T) if turned else (source, target)
-    spanned_at_once = max(_STRIP, BYTES // max(1, abs(far.strides[0])))
+    spanned_at_once = max(_TILE[0], BYTES // max(1, abs(far.strides[0])))
+    fill = _turn if turned else np.copyto
     for first in range(0, len(far), spanned_at_once):
-        last = min(first + spanned_at_once, len(far))
-        at_once = _STRIP if turned else spanned_at_once
-        for start in range(first, last, at_once):
-            strip = slice(start, min(start + at_once, last))
-            # Numbers at odd addresses, as an archive may have them, are turned faster once they are copied.
-            near[strip] = far[strip] if far.flags.aligned else far[strip].copy()
-        let_go(far[first:last])
+        rows = slice(first, first + spanned_at_once)
+        fill(near[rows], far[rows])
+        let_go(far[rows])
     return target
+
+
+def _turn(target: Array, source: Array) -> None:
+    """Copy a matrix into another one of its shape whose rows lie closer than its columns, tile by tile."""
+    height, width = _TILE
+    between = np.empty((min(height, len(source)), width + _LONGER), source.dtype)
+    for top, left in product(*map(range, (0, 0), source.shape, _TILE)):
+        tile = (slice(top, top + height), slice(left, left + width))
+        rows, columns = source[tile].shape
+        between[:rows, :columns] = source[tile]
+        target[tile] = between[:rows, :columns]
 
 
 def _spanned(array: Array) -> int:
@@ -197,8 +208,7 @@ def kept(shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[Array]) 
     if math.prod(shape) * dtype.itemsize < LARGE:
         return np.concatenate([block.reshape(-1) for block in blocks] or [np.empty(0, dtype)]).reshape(shape)
     with tempfile.TemporaryFile() as file:
-        for block in blocks:
-            file.writelines(pieces(bytes_of(block)))
+        file.writelines(pieces(map(bytes_of, blocks)))
         return placed(FileMap.of_own(file), dtype, shape)
 
 

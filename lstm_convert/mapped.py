@@ -9,10 +9,11 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ HELD = 1 << 20
 # So much is written at a time, for which systems find room fastest; what is read of so many bytes at a time is let go.
 _PIECE = 1 << 18
 _MANY = 1 << 16
+# So much of a file is copied before it is hashed.
+_HASHED = 1 << 23
 
 
 class FileMap(mmap.mmap):
@@ -45,7 +48,7 @@ class FileMap(mmap.mmap):
             file: a file that others may write to.
 
         Raises:
-            InvalidFile: it is empty, or there is no room for the copy.
+            InvalidFile: it is empty, it is cut short meanwhile, or there is no room for the copy.
         """
         size = os.fstat(file.fileno()).st_size
         file.seek(0)
@@ -55,11 +58,10 @@ class FileMap(mmap.mmap):
         else:
             try:
                 with tempfile.TemporaryFile() as copy:
-                    _copy(file, copy, size)
-                    if copy.tell():
-                        mapped = cls.of_own(copy)
-                        mapped.sha256 = beside(partial(_sha256, os.dup(copy.fileno())))
-                        return mapped
+                    copy.truncate(size)
+                    mapped = cls.of_own(copy)
+                    mapped.sha256 = _copied(file, copy, memoryview(mapped))
+                    return mapped
             except OSError as error:
                 raise InvalidFile(
                     f"this file cannot be copied, to be read: {error.strerror or error}",
@@ -86,27 +88,56 @@ class FileMap(mmap.mmap):
         return mapped
 
 
-def _copy(file: IO[bytes], copy: IO[bytes], size: int) -> None:
-    """Copy so much of a file, or what there is."""
-    buffer = memoryview(bytearray(_PIECE))
-    while count := file.readinto(buffer[: size - copy.tell()]):  # type: ignore[attr-defined]  # IO leaves it out
+def _copied(file: IO[bytes], copy: IO[bytes], mapped: memoryview) -> Callable[[], str]:
+    """Copy as much of a file as the copy has room for, and return what waits for the SHA-256 of the copy."""
+    missing = len(mapped)
+    there: SimpleQueue[int] = SimpleQueue()
+    sha256 = beside(partial(_sha256, mapped, iter(there.get, 0)))
+    try:
+        while count := _copy(file, copy, min(missing, _HASHED)):
+            there.put(count)
+            missing -= count
+    finally:
+        there.put(0)
+    if missing:
+        raise InvalidFile("this file is cut short", next_step="Wait until whoever writes it is done, and try again.")
+    return sha256
+
+
+def _copy(file: IO[bytes], copy: IO[bytes], most: int) -> int:
+    """Copy so many bytes, or what there is, and return how many."""
+    buffer, missing = memoryview(bytearray(_PIECE)), most
+    while count := file.readinto(buffer[:missing]):  # type: ignore[attr-defined]  # IO leaves it out
         copy.write(buffer[:count])
+        missing -= count
+    copy.flush()
+    return most - missing
 
 
-def _sha256(handle: int) -> str:
-    """Return that of a file, which is closed then."""
-    with open(handle, "rb", buffering=0) as file:
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(mapped: memoryview, counts: Iterable[int]) -> str:
+    """Return that of a mapped file, of which so many bytes more are there each time."""
+    found, place = hashlib.sha256(), 0
+    for count in counts:
+        piece = mapped[place : place + count]
+        found.update(piece)
+        let_go(np.frombuffer(piece, np.uint8))
+        place += count
+    return found.hexdigest()
 
 
-def pieces(content: memoryview) -> Iterator[memoryview]:
-    """Yield bytes in pieces of a size that is written fast.
+def pieces(chunks: Iterable[bytes | memoryview], place: int = 0) -> Iterator[memoryview]:
+    """Yield bytes in pieces that are written fast, and mapped fast: all end in the file at multiples of one size.
 
     Args:
-        content: the bytes.
+        chunks: the bytes.
+        place: where in the file they begin.
     """
-    yield from (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
+    for chunk in chunks:
+        content = memoryview(chunk)
+        while content:
+            piece = content[: _PIECE - place % _PIECE]
+            yield piece
+            content, place = content[len(piece) :], place + len(piece)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """The proof that a conversion computes the same: both sides run through the float64 reference on the same sequences."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.beside import in_halves
 from lstm_convert.canonical import Model, Recurrent, RecurrentCell
 from lstm_convert.errors import InvalidFile
 from lstm_convert.precision import epsilon
@@ -100,7 +102,7 @@ def _difference(before: Recurrent, after: Recurrent, random: np.random.Generator
     if [_sizes(cell) for cell in before.cells.values()] != [_sizes(cell) for cell in after.cells.values()]:
         return np.inf, 0.0
     if is_large(before):
-        before, after = (some_units(layer, _SEED) for layer in (before, after))
+        before, after = in_halves(partial(some_units, seed=_SEED), [before, after])
     x = random.normal(size=(BATCH, STEPS, before.forward.inputs))
     h0 = [random.normal(size=(BATCH, cell.outputs)) for cell in before.cells.values()]
     c0 = [random.normal(size=(BATCH, cell.units)) for cell in before.cells.values()]

@@ -20,7 +20,7 @@ LARGE = 1 << 22
 UNITS = 256
 """How many units, inputs and outputs of a large layer are run."""
 
-_AT_ONCE = 1 << 17
+_AT_ONCE = 1 << 16
 # Below it a type's numbers lie at even distances.
 _SMALLEST = {"float16": 2.0**-14}
 _SMALLEST_OF_OTHERS = 2.0**-126
@@ -150,14 +150,14 @@ def same_numbers(one: Array, other: Array, factor: float = 1.0) -> int:
 
 def _same_of_pair(factor: float, expected: Array, found: Array) -> int:
     """Return the same of some rows of both, which are contiguous."""
-    if expected.dtype == found.dtype and factor == 1 and np.array_equal(_bits(expected), _bits(found)):
-        return expected.size
     ones, others = expected.reshape(-1), found.reshape(-1)
     pieces = (slice(start, start + _AT_ONCE) for start in range(0, ones.size, _AT_ONCE))
     return sum(_same_or_rounded(ones[piece], others[piece], factor) for piece in pieces)
 
 
 def _same_or_rounded(expected: Array, found: Array, factor: float) -> int:
+    if expected.dtype == found.dtype and factor == 1 and np.array_equal(_bits(expected), _bits(found)):
+        return expected.size
     rounding = max(epsilon(expected.dtype), epsilon(found.dtype))
     wanted, got = expected.astype(np.float64) * factor, found.astype(np.float64)
     smallest = max(_SMALLEST.get(array.dtype.name, _SMALLEST_OF_OTHERS) for array in (expected, found))

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     ],
     "precision": ["blocks", "canonical", "errors"],
     "sampling": ["beside", "blocks", "canonical", "errors", "precision"],
-    "proof": ["canonical", "errors", "precision", "reference", "sampling"],
+    "proof": ["beside", "canonical", "errors", "precision", "reference", "sampling"],
     "formats": ["errors"],
     "json_text": ["errors"],
     "yaml_text": ["errors"],

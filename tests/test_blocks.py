@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from lstm_convert import blocks, load, mapped
 from lstm_convert.blocks import Rows, blocks_of, copied, kept, not_finite, pairs_of, placed, room
 from lstm_convert.errors import InvalidFile
-from lstm_convert.mapped import FileMap, Stream, let_go
+from lstm_convert.mapped import FileMap, Stream, let_go, pieces
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=50) | hnp.array_shapes(
     min_dims=3, max_dims=4, min_side=0, max_side=6
@@ -50,7 +51,7 @@ def test_blocks_are_contiguous_and_together_the_array(array: NDArray[Any], size:
 @given(views(), st.integers(1, 4000))
 def test_a_copy_is_the_array(array: NDArray[Any], size: int) -> None:
     for most, large in ((blocks.BYTES, blocks.LARGE), (size, 0)):
-        with patch.multiple(blocks, BYTES=most, LARGE=large):
+        with patch.multiple(blocks, BYTES=most, LARGE=large, _TILE=(16, 7)):
             np.testing.assert_array_equal(copied(array, np.full(array.shape, np.nan, array.dtype)), array)
 
 
@@ -136,6 +137,7 @@ def test_a_file_is_copied_and_the_sum_is_that_of_the_copy(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mapped, "_PIECE", 300_000)
+    monkeypatch.setattr(mapped, "_HASHED", 700_000)
     content = np.random.default_rng(size).bytes(size)
     (tmp_path / "a").write_bytes(content)
     with (tmp_path / "a").open("rb") as file:
@@ -159,6 +161,20 @@ def test_a_file_that_grows_while_it_is_copied_is_not_followed(tmp_path: Path) ->
         assert FileMap.of(file)[:] == bytes(mapped.HELD)
 
 
+class Shrinking(io.FileIO):
+    """A file that somebody cuts short when it is read."""
+
+    def readinto(self, buffer: Any) -> int:
+        os.truncate(str(self.name), mapped.HELD - 1)
+        return super().readinto(buffer) or 0
+
+
+def test_a_file_that_is_cut_short_while_it_is_copied_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(mapped.HELD))
+    with Shrinking(tmp_path / "a") as file, pytest.raises(InvalidFile, match="is cut short"):
+        FileMap.of(file)
+
+
 def test_a_file_for_whose_copy_there_is_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -167,6 +183,15 @@ def test_a_file_for_whose_copy_there_is_no_room_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(mapped, "HELD", 1)
     with pytest.raises(InvalidFile, match="No space left on device"):
         load(FIXTURES / "torch-2.13/gru.pt")
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(0, 50), st.integers(1, 20))
+def test_pieces_are_the_bytes_and_end_where_those_of_the_file_do(chunks: list[bytes], place: int, size: int) -> None:
+    with patch.object(mapped, "_PIECE", size):
+        found = [*pieces(chunks, place)]
+    assert b"".join(found) == b"".join(chunks)
+    ends = [place + end for end in accumulate(map(len, found))]
+    assert {*range(size, place + len(b"".join(chunks)) + 1, size)} - {*range(place + 1)} <= {*ends}
 
 
 def test_memory_is_used_again_once_nobody_uses_it() -> None:

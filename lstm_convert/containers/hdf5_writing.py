@@ -15,6 +15,7 @@ from h5py import h5d, h5f, h5g, h5p, h5s, h5t
 from lstm_convert import blocks
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, little_endian
+from lstm_convert.mapped import pieces
 
 
 def write(path: Path, contents: Contents) -> None:
@@ -25,7 +26,7 @@ def write(path: Path, contents: Contents) -> None:
         contents: the arrays and attributes; a list of strings becomes an array of byte strings, as Keras has it.
     """
     with path.open("wb") as file, made(contents) as (_, chunks):
-        file.writelines(chunks)
+        file.writelines(pieces(chunks))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from lstm_convert import blocks
 from lstm_convert.beside import ahead
 from lstm_convert.blocks import bytes_of
 from lstm_convert.containers import Stored
-from lstm_convert.mapped import let_go, pieces
+from lstm_convert.mapped import let_go
 
 NARROW_FLOATS = frozenset({"bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"})
 
@@ -33,7 +33,7 @@ def byte_count(stored: Stored) -> int:
 
 
 def little_endian(stored: Stored) -> Iterator[memoryview]:
-    """Yield the bytes of an array, little-endian and in C order, piece by piece.
+    """Yield the bytes of an array, little-endian and in C order, block by block.
 
     Raises:
         ValueError: the array that was read is not the one that was announced.
@@ -45,7 +45,7 @@ def little_endian(stored: Stored) -> Iterator[memoryview]:
             raise ValueError(f"announced {stored.dtype}{stored.shape}, read {block.dtype} {block.shape[1:]} a row")
         rows += len(block) if stored.shape else 1
         native = block.dtype.newbyteorder("<")
-        yield from pieces(bytes_of(block if block.dtype.byteorder != ">" else block.astype(native)))
+        yield bytes_of(block if block.dtype.byteorder != ">" else block.astype(native))
         let_go(block)  # only now: where it is no copy, what is written is read here
     if rows != math.prod(stored.shape[:1]):
         raise ValueError(f"announced {stored.dtype}{stored.shape}, read {rows} rows")

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from lstm_convert.blocks import placed
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, dtype_named, little_endian
 from lstm_convert.errors import InvalidFile, Unsupported
-from lstm_convert.mapped import FileMap, mapped
+from lstm_convert.mapped import FileMap, mapped, pieces
 
 LENGTH = struct.Struct("<Q")
 LONGEST_HEADER = json_text.LARGEST
@@ -147,10 +147,9 @@ def write(path: Path, contents: Contents) -> None:
     _check_metadata(contents.arrays, metadata)
     header = json.dumps(({METADATA: dict(metadata)} if metadata else {}) | entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % ALIGNMENT)
+    numbers = chain.from_iterable(map(little_endian, contents.arrays.values()))
     with path.open("wb") as file:
-        file.write(LENGTH.pack(len(header)) + header)
-        for stored in contents.arrays.values():
-            file.writelines(little_endian(stored))
+        file.writelines(pieces(chain([LENGTH.pack(len(header)) + header], numbers)))
 
 
 def _dtype_name(name: str, stored: Stored) -> str:

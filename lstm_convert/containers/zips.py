@@ -17,7 +17,7 @@ import numpy as np
 from lstm_convert.blocks import LARGE, blocks_of, kept
 from lstm_convert.containers.bounds import refuse_bomb
 from lstm_convert.errors import InvalidFile, Unsupported
-from lstm_convert.mapped import FileMap, Stream, mapped
+from lstm_convert.mapped import FileMap, Stream, mapped, pieces
 
 START = b"PK\x03\x04"
 ALIGNMENT = 64
@@ -220,7 +220,7 @@ def write(path: Path, members: Iterable[NewMember]) -> None:
     Raises:
         Unsupported: the name of one is longer than an archive can tell.
     """
-    with zipfile.ZipFile(path, "w") as archive:
+    with path.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
         for member in members:
             if (length := len(member.name.encode())) > LONGEST_NAME:
                 raise Unsupported(f"a zip archive has names of at most {LONGEST_NAME} bytes; one has {length} bytes")
@@ -231,8 +231,8 @@ def write(path: Path, members: Iterable[NewMember]) -> None:
             header = LOCAL_HEADER.size + length + ZIP64_EXTRA_BYTES * large
             info.extra = _padding(archive.start_dir + header)
             with archive.open(info, "w", force_zip64=large) as target:
-                for chunk in member.chunks():
-                    target.write(chunk)
+                for piece in pieces(member.chunks(), file.tell()):
+                    target.write(piece)
 
 
 def _padding(start: int) -> bytes:
