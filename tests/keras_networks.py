@@ -1,4 +1,4 @@
-"""What the tests of networks in Keras files share: reading them, also with another architecture, and what was recorded."""
+"""What the tests of networks in Keras files share: how they are read, with any architecture, and what is recorded."""
 
 import json
 from collections.abc import Iterator
