@@ -95,11 +95,11 @@ def test_a_hub_gets_large_files_by_git_lfs_and_small_ones_with_the_commit(model:
     assert model.files["out/batch.jsonl"].splitlines()[:1] == lines
 
 
-def test_an_archive_on_a_hub_is_one_commit(model: Repository) -> None:
+def test_an_archive_on_a_hub_is_two_commits(model: Repository) -> None:
     lay(KERAS, "m/x.h5", "m/y.h5")
     for status in ("converted", "skipped"):
         assert getattr(batch("m/*.h5", "npz", "zip://::hf://user/repo/results.zip"), status) == 2
-    assert model.asked.count("commit") == 1
+    assert model.asked.count("commit") == 2
 
 
 @pytest.mark.parametrize("status", [403, 409, 429, 500])
