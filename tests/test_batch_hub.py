@@ -129,6 +129,18 @@ def test_an_upload_that_is_refused_is_no_commit(model: Repository, question: str
     assert model.asked.count("commit") == 1
 
 
+def test_weights_whose_source_code_was_refused_are_not_taken_for_those_of_the_old_one(model: Repository) -> None:
+    lay(TORCH, "x.h5")
+    assert batch("x.h5", "py", OUT).converted == 1
+    lay(KERAS, "x.h5")
+    model.refused = {"commit": [None, 403]}
+    assert batch("x.h5", "py", OUT, force=True).reasons == {"cannot be written": 1}
+    reasons = batch(f"{OUT}/x.py", "npz", "here").reasons
+    assert reasons == {"its source code and its weights were not written together": 1}
+    assert batch("x.h5", "py", OUT, force=True).converted == 1
+    assert batch(f"{OUT}/x.py", "npz", "here").converted == 1
+
+
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_commit_is_tried_again_where_another_one_was_faster(
     model: Repository, monkeypatch: pytest.MonkeyPatch, times: int
