@@ -3,9 +3,9 @@
     python benchmarks/peers.py --environments FOLDER [--runs 3] [--markdown]
 
 Each peer has a virtual environment of its own in FOLDER, which is made where it is not there yet (with this Python,
-which should be 3.11, the last for which Keras 2.15 is built; 11 GB in all) and kept for the next time. PyTorch is
-installed as pip is configured to: name an index of CPU builds (`PIP_EXTRA_INDEX_URL`), or it brings gigabytes of CUDA.
-A peer that does not install is reported with pip's reason.
+which should be 3.11, the last for which Keras 2.15 is built; 11 GB in all) and kept for the next time, but for
+that of lstm_convert as it lies here. PyTorch is installed as pip is configured to: name an index of CPU builds
+(`PIP_EXTRA_INDEX_URL`), or it brings gigabytes of CUDA. A peer that does not install is reported with pip's reason.
 
 A conversion is a process of its own, from the file to the file that the peer makes of it; time is the median of all,
 memory the highest peak. What it made is run by its own framework on the recorded inputs, in a process that is not
@@ -192,9 +192,10 @@ def rows() -> list[str]:
 
 
 def made(environment: Path, wanted: Sequence[str]) -> str:
-    """Make an environment where it is not there yet; return why it could not be, or nothing."""
+    """Make an environment where it is not there yet, or anew for what lies here; return why it could not be made."""
     done = environment / "installed"
-    if done.exists() and done.read_text("utf-8").split("\n") == [*wanted]:
+    as_wanted = done.exists() and done.read_text("utf-8").split("\n") == [*wanted]
+    if as_wanted and str(ROOT) not in wanted:
         return ""
     print(f"making {environment}", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)

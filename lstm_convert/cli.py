@@ -25,8 +25,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(COULD_NOT)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+    except (click.exceptions.Abort, KeyboardInterrupt) as stop:
+        if not isinstance(stop.__cause__, EOFError):
+            sys.exit(INTERRUPTED)
+        _report(stop.__cause__)  # click takes the end of any file for the end of what a user types
+        sys.exit(COULD_NOT)
     except Exception as error:  # noqa: BLE001 (whatever happens, the user gets one message)
         _report(error)
         sys.exit(COULD_NOT)

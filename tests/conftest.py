@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,31 @@ def command(
 
 
 Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def refused(command: Command, tmp_path: Path) -> Callable[..., list[str]]:
+    """Convert what cannot be converted, over a file that is there, and return the message's lines.
+
+    It has a first line that names the file, a last one that is a next step, and no file anywhere has changed.
+    """
+    from refusing import KNOWN_BYTES, everything_below  # noqa: PLC0415 (after the environment is set)
+
+    def convert(source: Path, *options: str, target: str = "out.pt", named: str = "") -> list[str]:
+        with suppress(OSError), Path(target).open("xb") as file:
+            file.write(KNOWN_BYTES)
+        before = everything_below(tmp_path)
+        code, out, err = command("convert", source, target, "--force", *options)
+        lines = err.splitlines()
+        assert (code, out) == (2, "")
+        assert everything_below(tmp_path) == before
+        assert lines[0].startswith(f"lstm-convert: {named or source}: ")
+        assert all(line.startswith("  ") for line in lines[1:-1])
+        assert len(lines) > 1
+        assert lines[-1][0].isupper() or lines[-1][0] == "`"
+        return lines
+
+    return convert
 
 
 @pytest.fixture

@@ -360,6 +360,18 @@ def test_an_interruption_ends_with_130_and_leaves_nothing(command: Command, monk
     assert not list(Path().iterdir())
 
 
+def test_the_end_of_a_file_is_no_interruption(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Click takes every EOFError for the end of what a user types."""
+
+    def ended(*_: Any) -> None:
+        raise EOFError("no more bytes")
+
+    monkeypatch.setattr(conversion, "_check", ended)
+    answer = command("info", TORCH)
+    assert answer.code == 2
+    assert "unexpected EOFError: no more bytes" in answer.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"), [(["info", "absent.h5"], "InvalidFile"), (["info", TORCH], "ZeroDivisionError")]
 )

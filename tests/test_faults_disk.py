@@ -48,7 +48,7 @@ def test_a_disk_that_is_full_after_any_page(
     record_property("full disk", "limits of size" if unshare is None else "small filesystems")
     command = ["convert", str(HARD), target, "--force", *proof]
     asked = {"start": str(tmp_path / "start"), "disk": str(tmp_path / "disk"), "command": command, "quota": not unshare}
-    driver = [*(unshare or []), sys.executable, str(HERE / "small_disk.py"), json.dumps(asked)]
+    driver = [*(unshare or []), sys.executable, "-B", str(HERE / "small_disk.py"), json.dumps(asked)]
     done = subprocess.run(driver, capture_output=True, text=True, check=False)  # noqa: S603 (this very Python)
     assert done.returncode == 0, done.stderr
     *full, last = json.loads(done.stdout.splitlines()[-1])
