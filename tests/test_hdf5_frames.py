@@ -24,7 +24,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> deque[Any]:
     """The frames that are remembered: none when a test begins."""
     frames: deque[Any] = deque(maxlen=hdf5_frames.FRAMES)
     monkeypatch.setattr("lstm_convert.containers.hdf5_frames._frames", frames)
-    monkeypatch.setattr("lstm_convert.containers.hdf5_frames._sizes", deque(maxlen=hdf5_frames.FRAMES))
+    monkeypatch.setattr("lstm_convert.containers.hdf5_frames._met", deque(maxlen=hdf5_frames.FRAMES))
     return frames
 
 
@@ -162,6 +162,18 @@ def test_a_compressed_array_is_not_remembered(tmp_path: Path, remembered: deque[
     with h5py.File(path, "w") as file:
         file.create_dataset("a", data=np.arange(100.0), compression="gzip")
     assert [_held(path) for _ in range(3)] == [_by_library(path)] * 3
+    assert not remembered
+
+
+def test_what_is_no_number_is_refused_each_time(tmp_path: Path, remembered: deque[Any]) -> None:
+    path = tmp_path / "records.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.zeros(4, [("x", "f4"), ("y", "i4")])
+    for _ in range(4):
+        with pytest.raises(InvalidFile, match="which are no numbers"):
+            _held(path)
+        with opened(path):
+            pass
     assert not remembered
 
 

@@ -201,7 +201,7 @@ def _stored(dataset: h5d.DatasetID, path: str, content: memoryview) -> Stored:
     if (piece := math.prod(chunks or ()) * dtype.itemsize) > max(ALWAYS_ALLOWED, size):
         raise InvalidFile(f"{path} has {size} bytes and is stored in pieces of {piece}")
 
-    return Stored(tuple(shape), dtype, Numbers(dataset, path, content, start))
+    return Stored(tuple(shape), dtype, Numbers(dataset, path, tuple(shape), dtype, content, start))
 
 
 def _refuse_elsewhere(dataset: h5d.DatasetID, path: str) -> None:

@@ -46,8 +46,8 @@ class _Frame:
 
 
 _frames: deque[_Frame] = deque(maxlen=FRAMES)
-# Only of a size that was met before is a frame made: where all files differ, that would be work for nothing.
-_sizes: deque[int] = deque(maxlen=4 * FRAMES)
+# A frame is made only where size and names were met before: where all files differ, it would be work for nothing.
+_met: deque[tuple[int, int]] = deque(maxlen=4 * FRAMES)
 
 
 def of_known(content: memoryview) -> Contents | None:
@@ -69,7 +69,7 @@ def of_known(content: memoryview) -> Contents | None:
 def remember(
     content: memoryview, found: Contents, look_into: Callable[[memoryview], AbstractContextManager[Contents]]
 ) -> None:
-    """Remember the frame of a file that is small, and of a size that was met before.
+    """Remember the frame of a file that is small, and whose size and arrays' names were met before.
 
     Args:
         content: the whole file.
@@ -78,8 +78,9 @@ def remember(
     """
     if len(content) > LARGEST or _length(found.attributes) > LARGEST:
         return
-    if len(content) not in _sizes:
-        _sizes.append(len(content))
+    size_and_names = len(content), hash(tuple(found.arrays))
+    if size_and_names not in _met:
+        _met.append(size_and_names)
         return
     places = _places(found)
     if places is None:

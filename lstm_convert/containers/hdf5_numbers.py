@@ -24,12 +24,16 @@ class Numbers:
     Args:
         dataset: of an open file.
         path: what an error calls it.
+        shape: its shape.
+        dtype: of its numbers.
         content: the whole file.
         start: where the numbers begin; None where they do not lie in one piece.
     """
 
     dataset: h5d.DatasetID
     path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
     content: memoryview
     start: int | None
 
@@ -39,13 +43,13 @@ class Numbers:
         Raises:
             InvalidFile: they are no numbers, or cannot be read.
         """
-        dataset, dtype = self.dataset, self.dataset.dtype
-        if dataset.get_type().get_class() not in _NUMBER_TYPES:
-            raise InvalidFile(f"{self.path} holds {dtype}, which are no numbers")
+        stored = self.dataset.get_type()
+        if stored.get_class() not in _NUMBER_TYPES:
+            raise InvalidFile(f"{self.path} holds {self.dtype}, which are no numbers")
         try:
-            if self.start is not None and self.are_in_place:
-                return placed(self.content, dtype, dataset.shape, self.start)
-            return kept(dataset.shape, dtype, _blocks(h5py.Dataset(dataset)))
+            if self.start is not None and self._lie_as_here(stored):
+                return placed(self.content, self.dtype, self.shape, self.start)
+            return kept(self.shape, self.dtype, _blocks(h5py.Dataset(self.dataset)))
         except OSError as error:
             raise InvalidFile(
                 f"{self.path} cannot be read: {error}", next_step="Copy or download the file again."
@@ -54,10 +58,13 @@ class Numbers:
     @property
     def are_in_place(self) -> bool:
         """Whether they are numbers, and lie in the file as they do in memory."""
-        dtype: np.dtype[np.generic] = self.dataset.dtype
-        as_here = dtype.kind in _IN_PLACE and self.dataset.get_type() == h5t.py_create(dtype)
-        size = math.prod(self.dataset.shape) * dtype.itemsize
-        return as_here and self.start is not None and self.start + size <= len(self.content)
+        stored = self.dataset.get_type()
+        return stored.get_class() in _NUMBER_TYPES and self._lie_as_here(stored)
+
+    def _lie_as_here(self, stored: h5t.TypeID) -> bool:
+        size = math.prod(self.shape) * self.dtype.itemsize
+        whole = self.start is not None and self.start + size <= len(self.content)
+        return whole and self.dtype.kind in _IN_PLACE and bool(stored == h5t.py_create(self.dtype))
 
 
 def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
