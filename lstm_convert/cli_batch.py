@@ -51,6 +51,7 @@ def batch(
     from lstm_convert.collection.batch import batch as run  # noqa: PLC0415 (--help stays fast)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a cluster says that the time is up
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # which would run into ours
     with ExitStack() as stack:
         if scheduler is None:
             executor, workers = None, workers or _cores()

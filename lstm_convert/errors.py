@@ -46,6 +46,18 @@ class MissingFramework(LstmConvertError, ImportError):
     """A live object was asked for and its framework is not installed."""
 
 
+def not_written(error: OSError) -> InvalidFile:
+    """Return what the system said when a file was written as the error that this is.
+
+    Args:
+        error: what it said.
+    """
+    return InvalidFile(
+        f"cannot be written: {error.strerror or error}",
+        next_step="Free some space, or choose a folder you may write to.",
+    )
+
+
 @contextmanager
 def naming(path: object) -> Iterator[None]:
     """Put the file that an error is about in front of it.

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from lstm_convert.beside import beside
-from lstm_convert.errors import InvalidFile
+from lstm_convert.errors import InvalidFile, not_written
 
 PROOF, MOVES = ".proof.npz", ".moves.npz"
 
@@ -105,9 +105,7 @@ def replacing(paths: Sequence[Path], *, force: bool, obsolete: Sequence[Path] = 
     try:
         made = Path(tempfile.mkdtemp("", ".lstm-convert-", folder))
     except OSError as error:
-        raise InvalidFile(
-            f"cannot be written: {error.strerror}", next_step="Choose a folder you may write to."
-        ) from error
+        raise not_written(error) from error
     try:
         yield made
         for path in paths:
@@ -215,17 +213,6 @@ def _says(path: Path, text: str) -> bool:
         return path.read_bytes() == text.encode()
     except OSError:
         return False
-
-
-def not_written(error: OSError) -> InvalidFile:
-    """Return what the system said when a file was written as the error that this is.
-
-    Args:
-        error: what it said.
-    """
-    return InvalidFile(
-        f"cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
-    )
 
 
 def umask() -> int:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,10 @@ def files(folder: str = "out") -> list[str]:
 def lines(path: str = "out/batch.jsonl") -> list[dict[str, Any]]:
     """Return the lines of a log."""
     return [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+
+
+def packed(name: str = "results.zip") -> dict[str, bytes]:
+    """Return what an archive holds, after checking it."""
+    with zipfile.ZipFile(name) as opened:
+        assert opened.testzip() is None
+        return {entry: opened.read(entry) for entry in opened.namelist()}

@@ -1,6 +1,6 @@
-"""Collections in object stores: real clients of s3, gs and hf, and servers on this machine."""
+"""Collections in object stores: real clients of s3 and gs, and servers on this machine that can get into trouble."""
 
-import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from collections_of_files import KERAS, TORCH, files, lay, lines
-from hub import hub
+import s3fs
+from collections_of_files import KERAS, TORCH, lay
+from relay import CUT, LOST, Relay, none, relay
+from safetensors.numpy import save_file
 
 import lstm_convert
 from lstm_convert import batch
+from lstm_convert.errors import InvalidFile
 
 # What serves each protocol, and what tells its client where.
 SERVERS = {
@@ -29,6 +33,7 @@ SETTINGS = {
     "AWS_ACCESS_KEY_ID": "anybody",
     "AWS_SECRET_ACCESS_KEY": "anything",
     "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_MAX_ATTEMPTS": "1",  # in a test of what fails, no second one helps
     "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # its client would ask Google what kind of bucket one is
     "FSSPEC_GS_TOKEN": "anon",  # and who this is
 }
@@ -59,14 +64,25 @@ def serving(command: list[str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def store(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Yield the protocol of a store that answers; where it is, the environment says."""
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Relay]]:
+    """Yield the protocol of a store that answers, and what stands in front of it; where, the environment says."""
     command, setting = SERVERS[request.param]
-    with serving(command) as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in {**SETTINGS, setting: address}.items():
+    with serving(command) as address, relay(address) as front, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**SETTINGS, setting: front.address}.items():
             patch.setenv(name, value)
         patch.setitem(fsspec.config.conf, "gs", {"token": "anon"})  # which reads the environment when it is imported
-        yield request.param
+        yield request.param, front
+
+
+@pytest.fixture
+def store(server: tuple[str, Relay]) -> str:
+    return server[0]
+
+
+@pytest.fixture
+def front(server: tuple[str, Relay]) -> Iterator[Relay]:
+    yield server[1]
+    server[1].trouble = none
 
 
 @pytest.fixture
@@ -131,21 +147,105 @@ def test_names_with_any_signs_are_names(bucket: tuple[Any, str]) -> None:
     assert [Path(name).stem for name in other.find(f"{url}/out")] == sorted([*names, "batch"])
 
 
-def test_a_bucket_that_is_not_there_is_one_error(store: str) -> None:
-    with pytest.raises(lstm_convert.errors.InvalidFile, match=f"{store}://absent/\\*.h5: "):
+def test_a_bucket_that_is_not_there_is_one_error_before_any_work(store: str) -> None:
+    lay(KERAS, "x.h5")
+    told: list[lstm_convert.Outcome] = []
+    with pytest.raises(InvalidFile, match=rf"{store}://absent/\*.h5: cannot be reached\n  FileNotFoundError: "):
         batch(f"{store}://absent/*.h5", "npz", "out")
+    with pytest.raises(InvalidFile, match=rf"{store}://absent/batch.jsonl: cannot be written\n  FileNotFoundError: "):
+        batch("x.h5", "npz", f"{store}://absent", each=told.append)
+    assert told == []
 
 
-def test_a_hub_is_read() -> None:
-    """By a process of its own: its client reads where the hub is when it is imported."""
-    with hub("user/repo", {"a/x.h5": KERAS.read_bytes(), "y.h5": KERAS.read_bytes(), "notes.txt": b""}) as address:
-        ran = subprocess.run(
-            [sys.executable, "-m", "lstm_convert", "batch", "hf://user/repo/**/*.h5", "--to", "npz", "--out", "out"],
-            env=os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(Path("hub").absolute())},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert files() == ["a/x.npz", "batch.jsonl", "y.npz"]
-    assert [line["source"] for line in lines()] == ["hf://user/repo/a/x.h5", "hf://user/repo/y.h5"]
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_store_that_one_may_not_use_is_one_error(bucket: tuple[Any, str], front: Relay, status: int) -> None:
+    _, url = bucket
+    lay(KERAS, "x.h5")
+    front.trouble = lambda *_: status
+    for source, out, place in ((f"{url}/m/*.h5", "out", f"{url}/m/*.h5"), ("x.h5", url, f"{url}/batch.jsonl")):
+        with pytest.raises(InvalidFile, match=rf"{re.escape(place)}: cannot be reached\n.*\nCheck .* may use it \(`"):
+            batch(source, "npz", out)
+
+
+def test_the_command_tells_of_a_store_that_one_may_not_use_in_three_lines(
+    bucket: tuple[Any, str], front: Relay
+) -> None:
+    """By a process of its own, of which clients have the standard error output too."""
+    _, url = bucket
+    front.trouble = lambda *_: 401
+    ran = subprocess.run(  # noqa: S603 (our own command)
+        [sys.executable, "-m", "lstm_convert", "batch", f"{url}/*.h5", "--to", "npz", "--out", "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = ran.stderr.strip().splitlines()
+    assert (ran.returncode, len(said), said[0]) == (2, 3, f"lstm-convert: {url}/*.h5: cannot be reached")
+
+
+def test_a_store_that_one_may_only_read_is_one_error_before_any_work(bucket: tuple[Any, str], front: Relay) -> None:
+    _, url = bucket
+    lay(KERAS, "x.h5")
+    told: list[lstm_convert.Outcome] = []
+    front.trouble = lambda method, _: 403 if method in ("POST", "PUT") else None
+    with pytest.raises(InvalidFile, match=rf"{url}/batch.jsonl: cannot be written\n.*Forbidden"):
+        batch("x.h5", "npz", url, each=told.append)
+    assert told == []
+
+
+def test_an_upload_that_is_refused_names_its_target(bucket: tuple[Any, str], front: Relay) -> None:
+    other, url = bucket
+    lay(KERAS, "x.h5")
+    other.pipe_file(f"{url}/x.npz", b"old")
+    other.pipe_file(f"{url}/batch.jsonl", b"")
+    told: list[lstm_convert.Outcome] = []
+    refusals = [403]
+    front.trouble = lambda method, _: refusals.pop() if refusals and method in ("POST", "PUT") else None
+    assert batch("x.h5", "npz", url, force=True, each=told.append).reasons == {"cannot be written": 1}
+    assert told[0].facts["details"][0] == f"to {url}/x.npz"
+    assert other.cat_file(f"{url}/x.npz") == b"old"
+    assert batch("x.h5", "npz", url, force=True).converted == 1
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a model that goes to s3 in three parts, of the smallest size that it takes."""
+    monkeypatch.setattr(s3fs.core, "calculate_chunksize", lambda *_, **__: 5 << 20)
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 2)
+    random, units = np.random.default_rng(0), 600
+    shapes = {"weight_ih_l0": (4 * units, units), "weight_hh_l0": (4 * units, units), "bias_ih_l0": (4 * units,)}
+    arrays = {f"lstm.{name}": random.random(shape, np.float32) for name, shape in shapes.items()}
+    save_file({**arrays, "lstm.bias_hh_l0": arrays["lstm.bias_ih_l0"]}, "large.safetensors")
+    return "large.safetensors"
+
+
+@pytest.mark.parametrize("server", ["s3"], indirect=True)
+@pytest.mark.parametrize("trouble", [403, 500, CUT])
+@pytest.mark.parametrize("step", ["partNumber=2&", "POST uploadId="])
+def test_an_upload_in_parts_that_breaks_off_leaves_what_was_there(
+    bucket: tuple[Any, str], front: Relay, parts: str, step: str, trouble: int
+) -> None:
+    other, url = bucket
+    other.pipe_file(f"{url}/large.npz", b"old")
+    other.pipe_file(f"{url}/batch.jsonl", b"")
+    method, _, word = step.rpartition(" ")
+    front.trouble = lambda asked, path: trouble if word in path and asked in (method or asked) else None
+    assert batch(parts, "npz", url, force=True).reasons == {"cannot be written": 1}
+    front.trouble = none
+    assert other.cat_file(f"{url}/large.npz") == b"old"
+    assert other.list_multipart_uploads(url.partition("://")[2]) == []
+    assert batch(parts, "npz", url, force=True).converted == 1
+    assert other.cat_file(f"{url}/large.npz")[:2] == b"PK"
+
+
+@pytest.mark.parametrize("server", ["s3"], indirect=True)
+def test_an_upload_in_parts_of_whose_end_the_store_does_not_tell_stays(
+    bucket: tuple[Any, str], front: Relay, parts: str
+) -> None:
+    other, url = bucket
+    other.pipe_file(f"{url}/large.npz", b"old")
+    front.trouble = lambda method, path: LOST if method == "POST" and "uploadId=" in path else None
+    assert batch(parts, "npz", url, force=True).reasons == {"cannot be written": 1}
+    lstm_convert.convert(parts, "large.npz")
+    assert other.cat_file(f"{url}/large.npz") == Path("large.npz").read_bytes()
+    assert batch(parts, "npz", url).converted == 1

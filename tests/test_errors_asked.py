@@ -191,7 +191,7 @@ def test_a_disk_that_is_full(tmp_path: Path, target: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"lstm-convert: {target}: cannot be written")
-    assert lines[-1] == "Free some space, or choose another folder."
+    assert lines[-1] == "Free some space, or choose a folder you may write to."
     assert everything_below(tmp_path) == {tmp_path / target: KNOWN_BYTES}
 
 

@@ -74,7 +74,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, target: str, *, there:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         f"lstm-convert: {target}: cannot be written: Permission denied",
-        "Choose a folder you may write to.",
+        "Free some space, or choose a folder you may write to.",
     ]
     assert [path.read_bytes() for path in folder.iterdir()] == [OLD] * there
 

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from lstm_convert.collection import places
 from lstm_convert.collection.work import CONVERTED, SKIPPED, Finished, Outcome
-from lstm_convert.errors import InvalidFile
+from lstm_convert.errors import naming, not_written
 
 NAME = "batch.jsonl"
 
@@ -53,7 +53,7 @@ class Log:
             self._file.write(json.dumps({**outcome.line(), "options": self._key}) + "\n")
             self._file.flush()
         except OSError as error:
-            raise _unwritable(self._file.name, error) from error
+            raise not_written(error).about(self._file.name) from error
 
 
 @contextmanager
@@ -75,13 +75,25 @@ def opened(out: str, key: str) -> Iterator[Log]:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, NAME)
-        if places.exists(place):
-            places.fetched(place, path.parent)
+        with naming(place):
+            _fetch(place, path)
+        before = path.stat().st_size
         try:
             with _appended(path) as file:
                 yield Log(file, key)
         finally:
-            places.put(path, place)
+            if path.stat().st_size != before:
+                with naming(place):
+                    places.put(path, place)
+
+
+def _fetch(place: str, path: Path) -> None:
+    """Bring the log here; where there is none, put an empty one there, which shows before any work whether one may."""
+    if places.exists(place):
+        places.fetched(place, path.parent)
+    else:
+        path.touch()
+        places.put(path, place)
 
 
 def _appended(path: Path) -> IO[str]:
@@ -89,13 +101,7 @@ def _appended(path: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise _unwritable(str(path), error) from error
-
-
-def _unwritable(name: str, error: OSError) -> InvalidFile:
-    return InvalidFile(
-        f"{name}: cannot be written: {error.strerror or error}", next_step="Free some space, or choose another folder."
-    )
+        raise not_written(error).about(path) from error
 
 
 def _converted(line: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 
-from lstm_convert.errors import InvalidFile
+from lstm_convert.errors import InvalidFile, not_written
 
 _MAGIC = re.compile(r"[*?\[]")
 _SHARDED = ".weights.json"
@@ -186,7 +186,7 @@ def workshop(place: str) -> Iterator[Path]:
             near.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=near, prefix=".lstm-convert-")
     except OSError as error:
-        raise _unwritable(error).about(place) from error
+        raise not_written(error).about(place) from error
     with folder as path:
         yield Path(path)
 
@@ -215,11 +215,7 @@ def put(made: Path, place: str) -> None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             made.replace(path)
     except OSError as error:
-        raise _unwritable(error) from error
-
-
-def _unwritable(error: OSError) -> InvalidFile:
-    return InvalidFile(f"cannot be written: {error.strerror or error}", next_step="Choose a folder you may write to.")
+        raise not_written(error) from error
 
 
 def _matches(pattern: str) -> tuple[str, list[Found]]:

@@ -1,14 +1,27 @@
 """Files under URLs: s3, gs, hf, zip, memory and whatever else fsspec reaches."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from lstm_convert.collection.places import Found, below, beside, fixed, unchained
 from lstm_convert.errors import InvalidFile, MissingFramework
+from lstm_convert.packages import needed
+
+url_to_fs = needed("fsspec.core", "A URL").url_to_fs
+
+_AT_ONCE = 1 << 20
+_LOGIN = {
+    "s3": "`aws configure`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS",
+    "hf": "`hf auth login`, or HF_TOKEN",
+}
+
+logging.getLogger("gcsfs").addHandler(logging.NullHandler())  # which logs what it raises, traceback and all
 
 
 def matches(pattern: str) -> tuple[str, list[Found]]:
@@ -28,6 +41,8 @@ def matches(pattern: str) -> tuple[str, list[Found]]:
             folder, entries = path.rpartition("/")[0], [system.info(path)]
         else:
             folder, entries = fixed(path), system.glob(path, detail=True).values()
+            if not entries:
+                system.info(folder)  # which says so where not even a bucket is there
 
         def url(path: str) -> str:
             return "::".join([system.unstrip_protocol(path), *archives])
@@ -52,7 +67,7 @@ def fetched(url: str, folder: Path) -> list[Path]:
     """
     with _reached(url) as (system, path):
         parent, _, name = path.rpartition("/")
-        names = [name, *beside(name, lambda other: system.isfile(f"{parent}/{other}"))]
+        names = [name, *beside(name, lambda other: _noted(system, f"{parent}/{other}") is not None)]
         for each in names:
             system.get_file(f"{parent}/{each}", str(folder / each))
     return [folder / each for each in names]
@@ -69,7 +84,7 @@ def exists(url: str) -> bool:
         MissingFramework: what reaches such a URL is not installed.
     """
     with _reached(url) as (system, path):
-        return bool(system.exists(path))
+        return _noted(system, path) is not None
 
 
 def digest(url: str) -> str | None:
@@ -82,8 +97,10 @@ def digest(url: str) -> str | None:
         InvalidFile: it cannot be read.
         MissingFramework: what reaches such a URL is not installed.
     """
-    with _reached(url) as (system, path), suppress(FileNotFoundError), system.open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with _reached(url) as (system, path), suppress(FileNotFoundError):
+        system.invalidate_cache(path)
+        with system.open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 
 
@@ -98,42 +115,55 @@ def put(made: Path, url: str) -> None:
         InvalidFile: it cannot be written.
         MissingFramework: what reaches such a URL is not installed.
     """
-    with _reached(url) as (system, path):
+    with _reached(url, "written") as (system, path):
         before = _noted(system, path)
         try:
-            system.put_file(str(made), path)
+            _upload(system, made, path)
         except BaseException:
-            if _noted(system, path) != before:  # an object store shows none before it is whole; others may
-                with suppress(OSError):
-                    system.rm_file(path)
+            with suppress(Exception):  # what went wrong first is told
+                if _noted(system, path) != before and _is_half(system, path, made):
+                    system.rm_file(path)  # an object store shows none before it is whole; others may
             raise
 
 
+def _upload(system: Any, made: Path, path: str) -> None:
+    if system.protocol == "hf" and not path.startswith("buckets/"):
+        from lstm_convert.collection.hub import upload  # noqa: PLC0415 (its client is optional)
+
+        upload(system, made, path)
+    else:
+        system.put_file(str(made), path)
+
+
 def _noted(system: Any, path: str) -> Mapping[str, Any] | None:
-    """Return what a system says of a file, its size and age among it, or None where it has none."""
+    """Return what a system says of a file now, its size and age among it, or None where it has none."""
+    system.invalidate_cache(path)
     try:
         noted: Mapping[str, Any] = system.info(path)
-    except OSError:
+    except FileNotFoundError:
         return None
     return noted
+
+
+def _is_half(system: Any, path: str, made: Path) -> bool:
+    """Return whether what is there is the beginning of a file, and not the whole of it."""
+    with system.open(path, "rb") as there, made.open("rb") as whole:
+        for block in iter(partial(there.read, _AT_ONCE), b""):
+            if whole.read(len(block)) != block:
+                return False
+        return bool(whole.read(1))
 
 
 @lru_cache(maxsize=1)
 def _archive(archive: str, _as_it_is: str) -> Any:
     """Return the filesystem of an archive, whose directory is read once for all files that are wanted of it in turn."""
-    from fsspec.core import url_to_fs  # noqa: PLC0415 (optional)
-
     system, _ = url_to_fs(f"zip://{archive}")
     return system
 
 
 @contextmanager
-def _reached(url: str) -> Iterator[tuple[Any, str]]:
+def _reached(url: str, done: str = "reached") -> Iterator[tuple[Any, str]]:
     """Yield the filesystem of a URL and the path in it; whatever goes wrong there is said of the URL."""
-    try:
-        from fsspec.core import url_to_fs  # noqa: PLC0415 (optional)
-    except ImportError as error:
-        raise MissingFramework("URLs need fsspec", next_step='pip install "lstm_convert[batch]"') from error
     before, archive = unchained(url)
     try:
         if before.startswith("zip://"):
@@ -144,8 +174,16 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
     except ImportError as error:
         raise MissingFramework(f"{url.partition('://')[0]} URLs need another package", [str(error)]) from error
     except Exception as error:  # every filesystem has errors of its own
-        raise InvalidFile(
-            "cannot be reached",
-            [f"{type(error).__name__}: {error}"],
-            "Check the URL, and that you may use it.",
-        ) from error
+        raise InvalidFile(f"cannot be {done}", _said(error), _next_step(url)) from error
+
+
+def _said(error: BaseException) -> list[str]:
+    """Return what an error says in lines; a RuntimeError says that something failed, and its cause says why."""
+    first, *more = str(error).strip().splitlines() or [""]
+    why = _said(error.__cause__) if isinstance(error, RuntimeError) and error.__cause__ else []
+    return [f"{type(error).__name__}: {first}", *filter(None, more), *why]
+
+
+def _next_step(url: str) -> str:
+    login = [f" ({how})" for protocol, how in _LOGIN.items() if f"{protocol}://" in url]
+    return f"Check the URL, and that you may use it{''.join(login)}, and run the command again."

@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,15 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
         has_changed, sha256 = watched(files[0]), _sha256(files)
         if job.gates:
             gates = _gates(files[0], job.options)
-        if finished is not None and _is_whole(target, finished, sha256):
+        with _naming_target(target):
+            is_done = finished is not None and _is_whole(target, finished, sha256)
+        if is_done:
             status = SKIPPED
         else:
             facts = _convert(job, target, files[0], made)
             _check_unchanged(has_changed)
-            facts["written"] = _place(made, target, task.target, force=job.force)
+            with _naming_target(target):
+                facts["written"] = _place(made, target, task.target, force=job.force)
             status = CONVERTED
     except LstmConvertError as error:
         status, facts = FAILED, _failure(error)
@@ -148,6 +152,17 @@ def _outcome(job: Job, task: Task, finished: Finished | None, fetched: Path, mad
             _empty(folder)
     facts = {**facts, "seconds": round(time.perf_counter() - start, 4)}
     return Outcome(task.source, task.target, status, sha256, facts, gates)
+
+
+@contextmanager
+def _naming_target(target: str) -> Iterator[None]:
+    """Name a target under a URL in what is said of it: the outcome of a file names its source."""
+    try:
+        yield
+    except LstmConvertError as error:
+        if not places.is_url(target):
+            raise
+        raise type(error)(error.reason, [f"to {target}", *error.details], error.next_step) from error
 
 
 def _empty(folder: Path) -> None:

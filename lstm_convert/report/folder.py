@@ -12,9 +12,9 @@ import numpy as np
 
 from lstm_convert.analysis.engine import Analysis
 from lstm_convert.canonical import Recurrent
-from lstm_convert.errors import InvalidFile
+from lstm_convert.errors import InvalidFile, not_written
 from lstm_convert.packages import needed
-from lstm_convert.placing import alone_in, not_written, umask
+from lstm_convert.placing import alone_in, umask
 from lstm_convert.plots import drawing
 from lstm_convert.plots.gallery import pictures
 from lstm_convert.report import tables
@@ -101,7 +101,7 @@ def replacing(folder: Path, *, force: bool) -> Iterator[Path]:
     try:
         temporary = Path(tempfile.mkdtemp("", ".lstm-convert-", folder.parent))
     except OSError as error:
-        raise InvalidFile(f"cannot be written: {error.strerror}", next_step="Choose another folder.") from error
+        raise not_written(error) from error
     try:
         yield temporary
         with alone_in(folder.parent):
