@@ -28,7 +28,8 @@ class Repository:
         name: whose it is, and what it is called.
         files: its files.
         address: of the hub.
-        refused: the statuses that are answered next instead of what is asked for, by the name of the question.
+        refused: the statuses that are answered next instead of what is asked for, by the name of the question; None
+            lets one pass.
         lost: the names of questions that are done as asked, and whose answer then does not come.
         asked: the names of all questions so far.
         stored: large files that were uploaded, by SHA-256; a commit makes them files.
@@ -37,7 +38,7 @@ class Repository:
     name: str
     files: dict[str, bytes]
     address: str = ""
-    refused: dict[str, list[int]] = field(default_factory=dict)
+    refused: dict[str, list[int | None]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)
@@ -73,8 +74,9 @@ class Hub(BaseHTTPRequestHandler):
             if path == start or path.startswith(f"{start}/"):
                 name = question.__name__
                 model.asked.append(name)
-                if refusals := model.refused.get(name):
-                    self.answer({"error": f"no {name} today"}, refusals.pop(0))
+                refusals = model.refused.get(name)
+                if refusals and (status := refusals.pop(0)):
+                    self.answer({"error": f"no {name} today"}, status)
                     return
                 found = question(path.removeprefix(start).strip("/"), body)
                 if name in model.lost:

@@ -95,11 +95,11 @@ def test_a_hub_gets_large_files_by_git_lfs_and_small_ones_with_the_commit(model:
     assert model.files["out/batch.jsonl"].splitlines()[:1] == lines
 
 
-def test_an_archive_on_a_hub_is_one_commit(model: Repository) -> None:
+def test_an_archive_on_a_hub_is_two_commits(model: Repository) -> None:
     lay(KERAS, "m/x.h5", "m/y.h5")
     for status in ("converted", "skipped"):
         assert getattr(batch("m/*.h5", "npz", "zip://::hf://user/repo/results.zip"), status) == 2
-    assert model.asked.count("commit") == 1
+    assert model.asked.count("commit") == 2
 
 
 @pytest.mark.parametrize("status", [403, 409, 429, 500])
@@ -127,6 +127,18 @@ def test_an_upload_that_is_refused_is_no_commit(model: Repository, question: str
     assert any("403" in line for line in told[0].facts["details"])
     assert model.files["out/x.npz"] == b"old"
     assert model.asked.count("commit") == 1
+
+
+def test_weights_whose_source_code_was_refused_are_not_taken_for_those_of_the_old_one(model: Repository) -> None:
+    lay(TORCH, "x.h5")
+    assert batch("x.h5", "py", OUT).converted == 1
+    lay(KERAS, "x.h5")
+    model.refused = {"commit": [None, 403]}
+    assert batch("x.h5", "py", OUT, force=True).reasons == {"cannot be written": 1}
+    reasons = batch(f"{OUT}/x.py", "npz", "here").reasons
+    assert reasons == {"its source code and its weights were not written together": 1}
+    assert batch("x.h5", "py", OUT, force=True).converted == 1
+    assert batch(f"{OUT}/x.py", "npz", "here").converted == 1
 
 
 @pytest.mark.parametrize("times", [2, 3])

@@ -96,6 +96,14 @@ def test_a_url_of_a_file_is_its_path() -> None:
     assert Path("gates.csv").exists()
 
 
+def test_an_archive_under_a_url_that_somebody_else_writes_meanwhile_stays_as_it_is(memory: Any) -> None:
+    lay(KERAS, "x.h5")
+    theirs = Path("x.h5").read_bytes()
+    with pytest.raises(InvalidFile, match=r"memory://results\.zip: was changed meanwhile"):
+        batch("x.h5", "npz", "zip://::memory://results.zip", each=lambda _: memory.pipe_file("/results.zip", theirs))
+    assert memory.cat_file("/results.zip") == theirs
+
+
 def test_an_archive_under_a_url_is_replaced_there(memory: Any) -> None:
     lay(KERAS, "x.h5")
     for status in ("converted", "skipped"):

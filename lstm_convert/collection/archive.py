@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lstm_convert.collection import places, stopping
 from lstm_convert.errors import InvalidFile, naming
-from lstm_convert.sources import watched
 
 _AT_ONCE = 1 << 20
 
@@ -54,8 +53,10 @@ def unpacked(place: str) -> Iterator[Path]:
     with places.workshop(archive) as workshop:
         folder = workshop / "results"
         folder.mkdir()
-        has_changed = watched(Path(archive))  # which notes nothing of a URL
         with _said_of(archive):
+            if places.is_url(archive) and not places.exists(archive):
+                places.put(_packed(folder, workshop), archive)  # which shows before any work whether one may
+            has_changed = places.watched(archive)
             if places.exists(archive):
                 _unpack(places.fetched(archive, workshop)[0], folder)
         before = _noted(folder)
@@ -64,8 +65,7 @@ def unpacked(place: str) -> Iterator[Path]:
         finally:
             if _noted(folder) != before:
                 with stopping.put_off(), _said_of(archive):
-                    made = workshop / "results.zip"
-                    _pack(folder, made)
+                    made = _packed(folder, workshop)
                     if has_changed():
                         raise InvalidFile("was changed meanwhile", next_step="Run the command again.")
                     places.put(made, archive)
@@ -99,9 +99,11 @@ def _unpack(path: Path, folder: Path) -> None:
             target.write_bytes(archive.checked(name))
 
 
-def _pack(folder: Path, made: Path) -> None:
+def _packed(folder: Path, workshop: Path) -> Path:
+    """Return an archive of all that was in a folder, which is empty then."""
     from lstm_convert.containers import zips  # noqa: PLC0415 (as above)
 
+    made = workshop / "results.zip"
     zips.write(
         made,
         (
@@ -111,6 +113,7 @@ def _pack(folder: Path, made: Path) -> None:
     )
     with made.open("rb+") as file:
         os.fsync(file.fileno())
+    return made
 
 
 def _moved(path: Path) -> Iterator[bytes]:

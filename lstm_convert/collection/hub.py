@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 _ANOTHER_COMMIT = 412  # was made at the same moment, of which the hub lets only one be
-_PATIENCE = (1, 2, 4, 8)  # seconds to wait then, at most, before each further try
+_PATIENCE = (1, 2, 4, 8, 16, 16, 16, 16)  # seconds to wait then, at most, before each further try
 
 
 def upload(system: Any, made: Path, path: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 
+from lstm_convert import sources
 from lstm_convert.errors import InvalidFile, not_written
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -145,6 +146,23 @@ def exists(place: str) -> bool:
 
         return remote.exists(place)
     return Path(place).exists()
+
+
+def watched(place: str) -> Callable[[], bool]:
+    """Return what tells whether a file has changed since.
+
+    Args:
+        place: its path or URL, there or not.
+
+    Raises:
+        InvalidFile: it cannot be looked at.
+        MissingFramework: what reaches such a URL is not installed.
+    """
+    if is_url(place):
+        from lstm_convert.collection import remote  # noqa: PLC0415 (paths need no fsspec)
+
+        return remote.watched(place)
+    return sources.watched(Path(place))
 
 
 def digest(place: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -85,6 +85,25 @@ def exists(url: str) -> bool:
     """
     with _reached(url) as (system, path):
         return _noted(system, path) is not None
+
+
+def watched(url: str) -> Callable[[], bool]:
+    """Return what tells whether a file has changed since.
+
+    Args:
+        url: the file, there or not.
+
+    Raises:
+        InvalidFile: it cannot be looked at.
+        MissingFramework: what reaches such a URL is not installed.
+    """
+
+    def noted() -> Mapping[str, Any] | None:
+        with _reached(url) as (system, path):
+            return _noted(system, path)
+
+    before = noted()
+    return lambda: noted() != before
 
 
 def digest(url: str) -> str | None:
