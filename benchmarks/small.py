@@ -3,15 +3,17 @@
     python benchmarks/small.py [--files 48] [--runs 5]
 
 Needs lstm_convert with its test extra. The files are fixtures of several architectures in turn, each with weights of
-its own, in the folder for temporary files, `TMPDIR`. Each way has a process of its own, which converts a file of each
-architecture first, so that all is loaded; then its processor time counts. The proof, reading back and waiting for the
-disk are part of lstm_convert's; the scripts do none of that, and leave the gates in the order in which they find them.
+its own, in the folder for temporary files, `TMPDIR`. Each way has a process of its own, which converts a few files of
+each architecture first, so that all is loaded; then its processor time counts. The proof, reading back and waiting for
+the disk are part of lstm_convert's; the scripts do none of that, and leave the gates in the order they find them in.
+
+What follows from a file's structure and not from its numbers, lstm_convert works out once for all files of a structure,
+of which a collection has many. In the rows "all unlike" each file has names of its own: nothing is known of any.
 """
 
 import argparse
 import multiprocessing
 import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -32,6 +34,11 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 KERAS = ("keras-3.15.1/plain", "keras-3.15.1/gru", "keras-3.15.1/bidirectional", "keras-3.15.1/dropout")
 TORCH = ("torch-2.13/plain", "torch-2.13/gru", "torch-2.13/two_layer", "torch-2.13/several")
 ARCHITECTURES = {".pt": TORCH, ".safetensors": TORCH, ".h5": KERAS, ".weights.h5": KERAS}
+UNLIKE = "unlike"
+# What names of layers in the files are made of.
+NAMES = (b"lstm", b"gru", b"both", b"head", b"bidirectional", b"dense")
+# So many files of each architecture are converted before the others are measured.
+FIRST = 3
 
 Array = NDArray[Any]
 Way = Callable[[Path, Path], object]
@@ -46,10 +53,12 @@ def main() -> None:
     rates: dict[tuple[str, str, str], list[float]] = {name: [] for name in ways()}
     with tempfile.TemporaryDirectory() as folder:
         for kind in ARCHITECTURES:
-            make_files(Path(folder), kind, asked.files)
+            make_files(Path(folder), kind, asked.files, unlike=False)
+            make_files(Path(folder, UNLIKE), kind, asked.files, unlike=True)
         for _ in range(asked.runs):
             for name, way in ways().items():
-                rates[name].append(alone(partial(rate, way, Path(folder), name[0], name[1])))
+                place = Path(folder, UNLIKE) if UNLIKE in name[2] else Path(folder)
+                rates[name].append(alone(partial(rate, way, place, name[0], name[1])))
     print(f"{'median of ' + str(asked.runs):<61} {'files a second and core':>24}")
     for (kind, target, who), found in rates.items():
         print(f"{kind:<12} {target:<14} {who:<32} {statistics.median(found):>26.0f}")
@@ -60,6 +69,7 @@ def ways() -> dict[tuple[str, str, str], Way]:
     ours = [(kind, target) for kind in ARCHITECTURES for target in (".safetensors", ".pt", ".keras") if kind != target]
     return {
         **{(*pair, "lstm_convert"): lstm_convert.convert for pair in ours},
+        **{(*pair, f"lstm_convert, all {UNLIKE}"): lstm_convert.convert for pair in ours},
         (".pt", ".safetensors", "torch.load + safetensors"): by_torch,
         (".safetensors", ".pt", "safetensors + torch.save"): by_safetensors,
         (".h5", ".pt", "keras.load_model + torch.save"): by_keras,
@@ -71,27 +81,36 @@ def rows() -> list[str]:
     return list(map(" ".join, ways()))
 
 
-def make_files(folder: Path, kind: str, count: int) -> None:
+def make_files(folder: Path, kind: str, count: int, *, unlike: bool) -> None:
     """Write files of several architectures in turn, each with weights of its own.
 
     Args:
         folder: where to.
         kind: their ending.
         count: how many.
+        unlike: whether each has names of its own, too.
     """
     random = np.random.default_rng(0)
+    folder.mkdir(exist_ok=True)
     for number in range(count):
         architectures = ARCHITECTURES[kind]
         same = ".safetensors" if kind == ".pt" else kind
         source = FIXTURES / f"{architectures[number % len(architectures)]}{same}"
         path = folder / f"{number:04}{kind}"
         if kind.endswith(".h5"):
-            shutil.copyfile(source, path)
+            path.write_bytes(_renamed(source.read_bytes(), number) if unlike else source.read_bytes())
             with h5py.File(path, "r+") as file:
                 file.visititems(partial(_drawn, random))
         else:
-            arrays = {name: _other(random, array) for name, array in safetensors.numpy.load_file(source).items()}
-            _saved(arrays, path)
+            above, arrays = f"model{number}." * unlike, safetensors.numpy.load_file(source)
+            _saved({above + name: _other(random, array) for name, array in arrays.items()}, path)
+
+
+def _renamed(content: bytes, number: int) -> bytes:
+    """Return an HDF5 file with other names, of the same length and order, wherever they stand."""
+    for name in NAMES:
+        content = content.replace(name, name[:-2] + f"{number:02}".encode())
+    return content
 
 
 def _drawn(random: np.random.Generator, _name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -129,12 +148,14 @@ def rate(way: Way, folder: Path, kind: str, ending: str) -> float:
     """
     sources = sorted(path for path in folder.iterdir() if path.name.removeprefix(path.name.split(".")[0]) == kind)
     with tempfile.TemporaryDirectory() as results:
-        for source in sources[: len(ARCHITECTURES[kind])]:
-            way(source, Path(results, f"first{source.stem}{ending}"))
-        begin = time.process_time()
-        for source in sources:
+        some = FIRST * len(ARCHITECTURES[kind])
+        first, others = sources[:some], sources[some:]
+        for source in first:
             way(source, Path(results, f"{source.stem}{ending}"))
-        return len(sources) / (time.process_time() - begin)
+        begin = time.process_time()
+        for source in others:
+            way(source, Path(results, f"{source.stem}{ending}"))
+        return len(others) / (time.process_time() - begin)
 
 
 def by_torch(source: Path, target: Path) -> None:

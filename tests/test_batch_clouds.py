@@ -167,12 +167,16 @@ def test_a_store_that_one_may_not_use_is_one_error(bucket: tuple[Any, str], fron
             batch(source, "npz", out)
 
 
-def test_the_command_tells_of_a_store_that_one_may_not_use_in_three_lines(
-    bucket: tuple[Any, str], front: Relay
+def test_the_command_tells_in_three_lines_that_it_has_no_credentials(
+    bucket: tuple[Any, str], front: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a process of its own, of which clients have the standard error output too."""
     _, url = bucket
     front.trouble = lambda *_: 401
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_EC2_METADATA_DISABLED"):
+        monkeypatch.setenv(name, "true")  # a file that is not there
     ran = subprocess.run(  # noqa: S603 (our own command)
         [sys.executable, "-m", "lstm_convert", "batch", f"{url}/*.h5", "--to", "npz", "--out", "out"],
         capture_output=True,
@@ -181,6 +185,7 @@ def test_the_command_tells_of_a_store_that_one_may_not_use_in_three_lines(
     )
     said = ran.stderr.strip().splitlines()
     assert (ran.returncode, len(said), said[0]) == (2, 3, f"lstm-convert: {url}/*.h5: cannot be reached")
+    assert ("NoCredentialsError" in said[1]) == url.startswith("s3")
 
 
 def test_a_store_that_one_may_only_read_is_one_error_before_any_work(bucket: tuple[Any, str], front: Relay) -> None:

@@ -14,10 +14,11 @@ import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
-from lstm_convert.blocks import BYTES, kept, placed, rows_at_once
-from lstm_convert.containers import Contents, Stored, hdf5_heaps, hdf5_trees
+from lstm_convert.blocks import BYTES
+from lstm_convert.containers import Contents, Stored, hdf5_frames, hdf5_heaps, hdf5_trees
 from lstm_convert.containers.bounds import ALWAYS_ALLOWED, refuse_bomb
 from lstm_convert.containers.hdf5_headers import Headers
+from lstm_convert.containers.hdf5_numbers import Numbers
 from lstm_convert.containers.hdf5_search import places
 from lstm_convert.containers.hdf5_writing import write
 from lstm_convert.containers.raw import byte_count
@@ -38,9 +39,6 @@ _ADDRESS = 8
 _LARGEST_TEXTS = 1 << 29
 # What attributes are of; of others, as of lists of any length, a damaged file can make the HDF5 library crash.
 _PLAIN_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM)
-# Keras 3 keeps bfloat16 as bytes without a meaning.
-_NUMBER_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM, h5t.OPAQUE)
-_IN_PLACE = "fiuV"  # the kinds of number that lie in the file as in memory; V are bytes without a meaning
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,18 @@ def opened_within(content: memoryview, *, own: bool = False) -> Iterator[Content
     Raises:
         InvalidFile: as `opened` raises.
     """
+    contents = hdf5_frames.of_known(content)
+    if contents is not None:
+        yield contents
+        return
+    with _looked_into(content, own=own) as contents:
+        hdf5_frames.remember(content, contents, _looked_into)
+        yield contents
+
+
+@contextmanager
+def _looked_into(content: memoryview, *, own: bool = False) -> Iterator[Contents]:
+    """Yield what the HDF5 library finds in a file."""
     texts = None if own else _Texts(_refuse_endless(content), Headers(content))
     with closing(_opened(content)) as file:
         yield _contents(file, content, texts)
@@ -191,21 +201,7 @@ def _stored(dataset: h5d.DatasetID, path: str, content: memoryview) -> Stored:
     if (piece := math.prod(chunks or ()) * dtype.itemsize) > max(ALWAYS_ALLOWED, size):
         raise InvalidFile(f"{path} has {size} bytes and is stored in pieces of {piece}")
 
-    def read() -> Any:
-        stored = dataset.get_type()
-        if stored.get_class() not in _NUMBER_TYPES:
-            raise InvalidFile(f"{path} holds {dtype}, which are no numbers")
-        try:
-            as_here = dtype.kind in _IN_PLACE and stored == h5t.py_create(dtype)
-            if as_here and start is not None and start + size <= len(content):
-                return placed(content, dtype, shape, start)
-            return kept(shape, dtype, _blocks(h5py.Dataset(dataset)))
-        except OSError as error:
-            raise InvalidFile(
-                f"{path} cannot be read: {error}", next_step="Copy or download the file again."
-            ) from error
-
-    return Stored(tuple(shape), dtype, read)
+    return Stored(tuple(shape), dtype, Numbers(dataset, path, tuple(shape), dtype, content, start))
 
 
 def _refuse_elsewhere(dataset: h5d.DatasetID, path: str) -> None:
@@ -219,17 +215,6 @@ def _pieces(dataset: h5d.DatasetID) -> tuple[tuple[int, ...] | None, bool]:
     """Return in pieces of which shape a dataset is stored, if it is, and whether they are compressed."""
     made = h5py.Dataset(dataset)
     return made.chunks, made.compression is not None
-
-
-def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
-    """Yield a dataset's rows, some at a time, in whatever way they are stored."""
-    if not dataset.shape:
-        yield np.asarray(dataset[()])
-        return
-    at_once = rows_at_once(dataset.shape, dataset.dtype)
-    whole_chunks = dataset.chunks[0] if dataset.chunks else 1  # a chunk is decompressed as a whole
-    at_once = -(-at_once // whole_chunks) * whole_chunks
-    yield from (dataset[start : start + at_once] for start in range(0, dataset.shape[0], at_once))
 
 
 def _attributes(item: h5g.GroupID | h5d.DatasetID, path: str, texts: _Texts | None) -> dict[str, Any]:

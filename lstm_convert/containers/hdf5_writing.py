@@ -1,9 +1,15 @@
-"""Writing HDF5 files: the HDF5 library makes the frame, and the numbers of large arrays are put in as they are made."""
+"""Writing HDF5 files: the HDF5 library makes the frame of one, and the numbers are put into it as they are made.
+
+A frame is a file without its arrays' numbers. It follows from names, shapes, types and attributes alone, so that small
+files which have those in common are made of one frame, which is remembered.
+"""
 
 import io
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +22,13 @@ from lstm_convert import blocks
 from lstm_convert.containers import Contents, Stored
 from lstm_convert.containers.raw import byte_count, little_endian
 from lstm_convert.mapped import pieces
+
+# What is remembered: so many frames, of so many bytes of numbers each, described by so long a text.
+_FRAMES, _LARGEST, _LONGEST = 16, 1 << 18, 1 << 17
+
+Shapes = Mapping[str, tuple[int, ...]]
+Types = tuple[np.dtype[Any], ...]
+Attributes = Mapping[str, Mapping[str, Any]]
 
 
 def write(path: Path, contents: Contents) -> None:
@@ -36,26 +49,52 @@ def made(contents: Contents) -> Iterator[tuple[int, Iterator[bytes | memoryview]
     Args:
         contents: as in `write`.
     """
-    large = {name for name, stored in contents.arrays.items() if byte_count(stored) >= blocks.LARGE}
-    left_out: dict[int, Stored] = {}
-    # HDF5's own file access ends the process when a write fails (a full disk); Python's raises an error.
-    with tempfile.TemporaryFile() if large else io.BytesIO() as frame:
-        with h5py.File(frame, "w") as file:
-            groups, properties = _Groups(file.id), _in_its_place()
-            for path, values in contents.attributes.items():
-                if path not in contents.arrays:
-                    _set_attributes(h5py.Group(groups[path]), values)
-            for path, stored in contents.arrays.items():
-                group, _, name = path.rpartition("/")
-                kind = h5t.py_create(stored.dtype.newbyteorder("<"), logical=True)
-                space = h5s.create_simple(stored.shape)
-                dataset = h5d.create(groups[group], name.encode(), kind, space, dcpl=properties)
-                if path in large and (start := dataset.get_offset()) is not None:
-                    left_out[start] = stored
-                else:
-                    dataset.write(h5s.ALL, h5s.ALL, np.asarray(stored.read(), order="C"))
-                _set_attributes(h5py.Dataset(dataset), contents.attributes.get(path, {}))
-        yield frame.seek(0, io.SEEK_END), _filled(frame, left_out)
+    arrays = contents.arrays.values()
+    shapes = {path: stored.shape for path, stored in contents.arrays.items()}
+    types = tuple(stored.dtype for stored in arrays)
+    size = sum(map(byte_count, arrays))
+    with tempfile.TemporaryFile() if size >= blocks.LARGE else io.BytesIO() as frame:
+        if size < _LARGEST and len(text := json.dumps([shapes, contents.attributes], default=dict)) < _LONGEST:
+            content, starts = _remembered(text, types)
+            frame.write(content)
+        else:
+            starts = _framed(frame, shapes, types, contents.attributes)
+        places = {start: stored for start, stored in zip(starts, arrays, strict=True) if start is not None}
+        yield frame.seek(0, io.SEEK_END), _filled(frame, places)
+
+
+@lru_cache(maxsize=_FRAMES)
+def _remembered(text: str, types: Types) -> tuple[bytes, tuple[int | None, ...]]:
+    """Return a frame, and where numbers belong in it, as `_framed` does, from a text that says the rest of it all."""
+    shapes, attributes = json.loads(text)
+    with io.BytesIO() as frame:
+        starts = _framed(frame, shapes, types, attributes)
+        return frame.getvalue(), starts
+
+
+def _framed(frame: IO[bytes], shapes: Shapes, types: Types, attributes: Attributes) -> tuple[int | None, ...]:
+    """Write a frame, and return where in it the numbers of each array belong; None for an array without any.
+
+    Args:
+        frame: where to. HDF5's own file access ends the process when a write fails (a full disk); Python's raises.
+        shapes: of the arrays, by their paths.
+        types: of the numbers of each.
+        attributes: by the path they hang on.
+    """
+    starts = []
+    with h5py.File(frame, "w") as file:
+        groups, properties = _Groups(file.id), _in_its_place()
+        for path, values in attributes.items():
+            if path not in shapes:
+                _set_attributes(h5py.Group(groups[path]), values)
+        for (path, shape), dtype in zip(shapes.items(), types, strict=True):
+            group, _, name = path.rpartition("/")
+            kind = h5t.py_create(dtype.newbyteorder("<"), logical=True)
+            space = h5s.create_simple(tuple(shape))
+            dataset = h5d.create(groups[group], name.encode(), kind, space, dcpl=properties)
+            _set_attributes(h5py.Dataset(dataset), attributes.get(path, {}))
+            starts.append(dataset.get_offset())
+    return tuple(starts)
 
 
 class _Groups(dict[str, h5g.GroupID]):
@@ -81,10 +120,10 @@ def _in_its_place() -> h5p.PropDCID:
     return properties
 
 
-def _filled(frame: IO[bytes], left_out: Mapping[int, Stored]) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of a file, and where arrays were left out those of them."""
+def _filled(frame: IO[bytes], places: Mapping[int, Stored]) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a frame, and those of the arrays in their places."""
     place = 0
-    for start, stored in sorted(left_out.items(), key=itemgetter(0)):
+    for start, stored in sorted(places.items(), key=itemgetter(0)):
         yield from _between(frame, place, start)
         yield from little_endian(stored)
         place = start + byte_count(stored)
