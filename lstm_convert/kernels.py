@@ -23,15 +23,10 @@ def turned(kernels: Sequence[Array]) -> "Float64 | Kernels":
     Args:
         kernels: of one shape, (outputs, inputs) each.
     """
-    if not is_held(kernels):
+    if len(kernels) * math.prod(kernels[0].shape) > _MOST_HELD:
         return Kernels(kernels)
     # Anew, so that equal weights give equal sums however their file stored them.
     return np.array(kernels, np.float64).transpose(0, 2, 1)
-
-
-def is_held(kernels: Sequence[Array]) -> bool:
-    """Return whether kernels of one shape are small enough to be held in float64."""
-    return len(kernels) * math.prod(kernels[0].shape) <= _MOST_HELD
 
 
 class Kernels:

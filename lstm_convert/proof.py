@@ -10,7 +10,7 @@ from lstm_convert.beside import in_halves
 from lstm_convert.canonical import Model, Recurrent, RecurrentCell
 from lstm_convert.errors import InvalidFile
 from lstm_convert.precision import epsilon
-from lstm_convert.reference import run_both
+from lstm_convert.reference import run
 from lstm_convert.sampling import count_same, is_large, some_units
 
 STEPS = 7
@@ -109,8 +109,7 @@ def _difference(before: Recurrent, after: Recurrent, random: np.random.Generator
     mask = random.random((BATCH, STEPS)) < _SHARE_OF_STEPS_THAT_COUNT if before.masked_by else None
     if bool(before.masked_by) != bool(after.masked_by):
         return np.inf, 0.0
-    before, after = (replace(layer, return_sequences=True) for layer in (before, after))
-    one, other = run_both(before, after, x, h0, c0, mask)
+    one, other = (run(replace(layer, return_sequences=True), x, h0, c0, mask) for layer in (before, after))
     ones, others = [*one.outputs, *one.h, *one.c], [*other.outputs, *other.h, *other.c]
     if [array.shape for array in ones] != [array.shape for array in others]:
         return np.inf, 0.0
