@@ -7,8 +7,8 @@ its own, in the folder for temporary files, `TMPDIR`. Each way has a process of 
 each architecture first, so that all is loaded; then its processor time counts. The proof, reading back and waiting for
 the disk are part of lstm_convert's; the scripts do none of that, and leave the gates in the order they find them in.
 
-What follows from a file's structure and not from its numbers, lstm_convert works out once for all files of a structure,
-of which a collection has many. In the rows "all unlike" each file has names of its own: nothing is known of any.
+Of HDF5 files that differ in their numbers alone, as a collection has many, lstm_convert lets the HDF5 library look into
+one. In the rows "all unlike" each file has names of its own: nothing is known of any.
 """
 
 import argparse
@@ -35,6 +35,7 @@ KERAS = ("keras-3.15.1/plain", "keras-3.15.1/gru", "keras-3.15.1/bidirectional",
 TORCH = ("torch-2.13/plain", "torch-2.13/gru", "torch-2.13/two_layer", "torch-2.13/several")
 ARCHITECTURES = {".pt": TORCH, ".safetensors": TORCH, ".h5": KERAS, ".weights.h5": KERAS}
 UNLIKE = "unlike"
+ALSO_UNLIKE = ((".pt", ".keras"), (".h5", ".pt"), (".weights.h5", ".pt"))
 # What names of layers in the files are made of.
 NAMES = (b"lstm", b"gru", b"both", b"head", b"bidirectional", b"dense")
 # So many files of each architecture are converted before the others are measured.
@@ -69,7 +70,7 @@ def ways() -> dict[tuple[str, str, str], Way]:
     ours = [(kind, target) for kind in ARCHITECTURES for target in (".safetensors", ".pt", ".keras") if kind != target]
     return {
         **{(*pair, "lstm_convert"): lstm_convert.convert for pair in ours},
-        **{(*pair, f"lstm_convert, all {UNLIKE}"): lstm_convert.convert for pair in ours},
+        **{(*pair, f"lstm_convert, all {UNLIKE}"): lstm_convert.convert for pair in ALSO_UNLIKE},
         (".pt", ".safetensors", "torch.load + safetensors"): by_torch,
         (".safetensors", ".pt", "safetensors + torch.save"): by_safetensors,
         (".h5", ".pt", "keras.load_model + torch.save"): by_keras,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_convert import json_text, outlines
+from lstm_convert import json_text
 from lstm_convert.blocks import not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, Unsupported, naming
@@ -201,7 +201,7 @@ def _read(path: Path, options: ReadOptions) -> tuple[Model, Format, Callable[[],
     with kinds[0].opener.opened(path) as contents:
         for entry in kinds:
             if entry.adapter.recognises(contents):
-                return outlines.read(contents, entry.adapter, options), entry, contents.sha256
+                return entry.adapter.read(contents, options), entry, contents.sha256
         raise _no_lstm(kinds[-1].name, list(contents.arrays))
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from lstm_convert import outlines, placing
+from lstm_convert import placing
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, Unsupported, naming
 from lstm_convert.formats import Format, for_writing
@@ -122,7 +122,7 @@ def _reread(path: Path, entry: Format, model: Model, *, own: bool) -> Model:
         if model.network is not None and hasattr(entry.adapter, "reread"):
             result: Model = entry.adapter.reread(contents, model)
         else:
-            result = outlines.read(contents, entry.adapter, ReadOptions(keepsakes=False))
+            result = entry.adapter.read(contents, ReadOptions(keepsakes=False))
         return result
 
 

@@ -52,15 +52,14 @@ MAY_IMPORT = {
     "packages": ["errors"],
     "support": ["activations", "canonical", "formats", "frameworks", "table"],
     "conversion": [
-        "blocks", "canonical", "errors", "formats", "frameworks", "json_text", "outlines", "placing", "portion",
-        "proof", "sources", "writing", "yaml_text",
+        "blocks", "canonical", "errors", "formats", "frameworks", "json_text", "placing", "portion", "proof", "sources",
+        "writing", "yaml_text",
     ],
-    "outlines": ["canonical", "containers", "frameworks"],
     "placing": ["beside", "errors"],
     "sources": ["errors", "formats"],
     "writing": [
-        "canonical", "errors", "formats", "frameworks", "mapped", "network", "outlines", "placing", "portion",
-        "precision", "proof", "proofs", "sources",
+        "canonical", "errors", "formats", "frameworks", "mapped", "network", "placing", "portion", "precision", "proof",
+        "proofs", "sources",
     ],
     "portion": ["canonical", "errors", "frameworks"],
     "rounding": [],
@@ -101,8 +100,8 @@ MAY_IMPORT["cli_reading"] = [*MAY_IMPORT]
 MAY_IMPORT["cli"] = [*MAY_IMPORT]
 PRINTING = ("cli", "cli_batch", "cli_reading", "terminal", "__main__")
 CORE = [
-    "activations", "blocks", "bundle", "canonical", "conversion", "errors", "layout", "network", "outlines", "packing",
-    "precision", "proof", "reference", "sampling", "sources", "writing",
+    "activations", "blocks", "bundle", "canonical", "conversion", "errors", "layout", "network", "packing", "precision",
+    "proof", "reference", "sampling", "sources", "writing",
 ]  # fmt: skip
 HEAVY = [
     "numpy",

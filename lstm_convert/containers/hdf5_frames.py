@@ -7,6 +7,7 @@ in the file: nothing that the library looks at lies among the numbers, so it fin
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -62,7 +63,7 @@ def of_known(content: memoryview) -> Contents | None:
                 path: Stored(place.shape, place.dtype, partial(placed, content, place.dtype, place.shape, place.start))
                 for path, place in frame.places.items()
             }
-            return Contents(arrays, _copied(frame.attributes))
+            return Contents(arrays, deepcopy(frame.attributes))
     return None
 
 
@@ -89,7 +90,7 @@ def remember(
     try:
         with look_into(memoryview(blank)) as contents:
             if _places(contents) == places and contents.attributes == found.attributes:
-                _frames.append(_Frame(blank, places, _copied(found.attributes)))
+                _frames.append(_Frame(blank, places, deepcopy(found.attributes)))
     except InvalidFile:
         return  # a part of it lies among its numbers
 
@@ -111,13 +112,6 @@ def _without(content: memoryview, places: Iterable[_Place]) -> bytearray:
     for place in places:
         blank[place.start : place.end] = bytes(place.end - place.start)
     return blank
-
-
-def _copied(value: Any) -> Any:
-    """Return attributes as they are, in which what is changed is changed in nothing else."""
-    if isinstance(value, Mapping):
-        return {name: _copied(inner) for name, inner in value.items()}
-    return list(map(_copied, value)) if isinstance(value, list) else value
 
 
 def _length(value: Any) -> int:

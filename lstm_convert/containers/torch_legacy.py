@@ -23,7 +23,7 @@ from lstm_convert.containers.pickled_values import shown
 from lstm_convert.containers.pickles import load
 from lstm_convert.containers.raw import dtype_named
 from lstm_convert.containers.torch_objects import CALLS, Storages
-from lstm_convert.containers.torch_walk import Region, contents_of, named
+from lstm_convert.containers.torch_walk import Region, contents_of
 from lstm_convert.errors import InvalidFile, UnknownFormat
 from lstm_convert.mapped import FileMap, mapped
 
@@ -80,7 +80,7 @@ def _contents(content: FileMap) -> Contents:
     storages = Storages()
     loaded = load(content, "pickle 4 of 5", CALLS, storages.resolve, start=system.end)
     keys = load(content, "pickle 5 of 5", {}, start=loaded.end)
-    tensors = contents_of(named(loaded), "legacy", _regions(content, keys.value, keys.end, storages).get)
+    tensors = contents_of(loaded, "legacy", _regions(content, keys.value, keys.end, storages).get)
     return replace(tensors, sha256=content.sha256)
 
 

@@ -4,7 +4,7 @@ The levels of a dict or a list are joined by "/", those of a module and of other
 it: `{"model": module}` gives `model/lstm.weight_ih_l0`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,58 +43,31 @@ class Region:
 Regions = Callable[[str], Region | None]
 
 
-@dataclass(frozen=True)
-class Named:
-    """What a pickle holds, without the bytes of any storage.
-
-    Args:
-        tensors: by name.
-        attributes: of the objects around them, by name.
-        globals: the names that it mentions and that are not understood.
-    """
-
-    tensors: Mapping[str, Tensor]
-    attributes: Mapping[str, Mapping[str, Any]]
-    globals: tuple[str, ...]
-
-
-def named(loaded: Loaded) -> Named:
+def contents_of(loaded: Loaded, kind: str, regions: Regions) -> Contents:
     """Name every tensor of an unpickled object, and describe the objects around them.
 
     Args:
         loaded: what the pickle holds.
-
-    Raises:
-        InvalidFile: two tensors have one name, or the object has no bounds.
-    """
-    walk = _Walk()
-    walk.visit(loaded.value, "", LEVEL)
-    return Named(walk.tensors, walk.attributes, tuple(sorted(loaded.names - KNOWN_NAMES)))
-
-
-def contents_of(found: Named, kind: str, regions: Regions) -> Contents:
-    """Return what a file holds.
-
-    Args:
-        found: what its pickle holds.
         kind: what the file calls itself, for `attributes[""]`.
         regions: where the bytes of a storage are, by its key.
 
     Raises:
-        InvalidFile: a tensor does not lie inside its storage.
+        InvalidFile: a tensor does not lie inside its storage, two have one name, or the object has no bounds.
     """
-    places = {key: regions(key) for key in {tensor.storage.key for tensor in found.tensors.values()}}
-    arrays = {path: _stored(tensor, path, places[tensor.storage.key]) for path, tensor in found.tensors.items()}
-    refuse_bomb(sum(map(byte_count, arrays.values())), sum(place.size for place in places.values() if place))
-    attributes = {path: dict(values) for path, values in found.attributes.items()}
-    own = {**attributes.get("", {}), "kind": kind, "globals": list(found.globals)}
-    return Contents(arrays, {**attributes, "": own})
+    walk = _Walk(regions)
+    walk.visit(loaded.value, "", LEVEL)
+    refuse_bomb(sum(map(byte_count, walk.arrays.values())), sum(walk.storages.values()))
+    own = {**walk.attributes.get("", {}), "kind": kind, "globals": sorted(loaded.names - KNOWN_NAMES)}
+    return Contents(walk.arrays, {**walk.attributes, "": own})
 
 
 @dataclass
 class _Walk:
-    tensors: dict[str, Tensor] = field(default_factory=dict)
+    regions: Regions
+    arrays: dict[str, Stored] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    storages: dict[str, int] = field(default_factory=dict)
+    """How many bytes each storage that is in use has."""
     ancestors: list[int] = field(default_factory=list)
     barren: set[int] = field(default_factory=set)
     """Containers in which there is nothing to name: however often they are met, they are entered once."""
@@ -116,7 +89,7 @@ class _Walk:
     @property
     def named(self) -> int:
         """How many tensors and objects have a name so far."""
-        return len(self.tensors) + len(self.attributes)
+        return len(self.arrays) + len(self.attributes)
 
     def enter(self, value: Any, path: str, reached_by: str) -> None:
         inert = isinstance(value, Inert)
@@ -133,9 +106,11 @@ class _Walk:
             raise InvalidFile(f"the object has no bounds: it goes on behind {path[:60]!r}", next_step=NEXT_STEP)
 
     def keep(self, tensor: Tensor, path: str) -> None:
-        if path in self.tensors:
+        if path in self.arrays:
             raise InvalidFile(f"two tensors have the name {path}", next_step=NEXT_STEP)
-        self.tensors[path] = tensor
+        region = self.regions(tensor.storage.key)
+        self.arrays[path] = _stored(tensor, path, region)
+        self.storages[tensor.storage.key] = region.size if region else 0
 
 
 def _description(value: Inert) -> dict[str, Any]:

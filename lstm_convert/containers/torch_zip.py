@@ -15,8 +15,8 @@ A TorchScript archive also has `<name>/constants.pkl` and `<name>/code/`; neithe
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lstm_convert.containers import Contents, zips
@@ -24,15 +24,12 @@ from lstm_convert.containers.pickles import NEXT_STEP, load
 from lstm_convert.containers.raw import byte_count, little_endian
 from lstm_convert.containers.torch_objects import CALLS, Storages
 from lstm_convert.containers.torch_state_dict import pickled
-from lstm_convert.containers.torch_walk import Named, Region, contents_of, named
+from lstm_convert.containers.torch_walk import Region, contents_of
 from lstm_convert.errors import InvalidFile
 
 PICKLE = "data.pkl"
 LARGEST_PICKLE = 2**28
 BYTE_ORDERS = ("little", "big")
-
-# What is remembered: so many pickles, of so many bytes each, and names together as long as that.
-_PICKLES, _LARGEST = 16, 1 << 16
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -64,7 +61,7 @@ def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
         size = archive.members[root + PICKLE].size
         if size > LARGEST_PICKLE:
             raise InvalidFile(f"{PICKLE} has {size} bytes; at most {LARGEST_PICKLE} are read", next_step=NEXT_STEP)
-        found = _named(bytes(archive.read(root + PICKLE)))
+        loaded = load(bytes(archive.read(root + PICKLE)), PICKLE, CALLS, Storages().resolve)
         kind = "torchscript" if f"{root}constants.pkl" in archive.members else "zip"
         swapped = _byte_order(archive, root) != sys.byteorder
 
@@ -73,30 +70,7 @@ def opened(path: Path, *, own: bool = False) -> Iterator[Contents]:
             member = archive.members.get(name)
             return Region(member.size, lambda: archive.read(name), swapped) if member else None
 
-        yield replace(contents_of(found, kind, region), sha256=archive.map.sha256)
-
-
-@dataclass(eq=False)
-class _Known:
-    """What is known of a pickle: nothing at first, or what it holds."""
-
-    named: Named | None = None
-
-
-@lru_cache(maxsize=_PICKLES)
-def _known(_pickle: bytes) -> _Known:
-    return _Known()
-
-
-def _named(pickle: bytes) -> Named:
-    """Return what a pickle holds, which of a small one is remembered: all files of one architecture have the same."""
-    known = _known(pickle) if len(pickle) <= _LARGEST else _Known()
-    if known.named is not None:
-        return known.named
-    found = named(load(pickle, PICKLE, CALLS, Storages().resolve))
-    if sum(map(len, (*found.tensors, *found.attributes))) <= _LARGEST:
-        known.named = found
-    return found
+        yield replace(contents_of(loaded, kind, region), sha256=archive.map.sha256)
 
 
 def _root(archive: zips.Archive) -> str:

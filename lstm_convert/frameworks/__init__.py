@@ -1,11 +1,10 @@
 """Adapters: a framework's names and settings to canonical layers and back. An adapter never sees a gate.
 
-Each offers `recognises(contents)`, `read(contents, options)` and `looks_at_no_number(contents, options)`, which says
-whether what is read follows from the names, shapes and types of arrays and from attributes alone; where it can write,
-`refusals(layer, options)`, `manner(layer)`, `write(model, options)` and `usage(model, options)`, which says how to use
-what was written; where some files need another beside them, also `companions(model, options)`, its text by its name;
-and where it writes whole networks, `network_refusals(network, options)`, and `reread(contents, model)` where a file
-alone does not say that it holds one. What lies where in an array is the table's to say.
+Each offers `recognises(contents)` and `read(contents, options)`, and, where it can write, `refusals(layer, options)`,
+`manner(layer)`, `write(model, options)` and `usage(model, options)`, which says how to use what was written; where some
+files need another beside them, also `companions(model, options)`, its text by its name; and where it writes whole
+networks, `network_refusals(network, options)`, and `reread(contents, model)` where a file alone does not say that it
+holds one. What lies where in an array is the table's to say.
 """
 
 from collections.abc import Iterable, Mapping

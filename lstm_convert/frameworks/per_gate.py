@@ -28,11 +28,6 @@ def recognises(contents: Contents) -> bool:
     return FORMAT in _text(contents)
 
 
-def looks_at_no_number(contents: Contents, options: ReadOptions) -> bool:  # noqa: ARG001 (every adapter's has both)
-    """Return that what is read follows from the structure alone."""
-    return True
-
-
 def read(contents: Contents, options: ReadOptions) -> Model:
     """Return the model that a canonical file holds.
 

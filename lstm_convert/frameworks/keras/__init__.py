@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lstm_convert.frameworks.keras.reading import looks_at_no_number, read, recognises
+from lstm_convert.frameworks.keras.reading import read, recognises
 
 if TYPE_CHECKING:
     from lstm_convert.frameworks.keras.network_writing import network_refusals, usage, write
@@ -15,10 +15,7 @@ _WRITERS = {
     "writing": ("companions", "manner", "refusals"),
 }
 
-__all__ = [
-    "companions", "looks_at_no_number", "manner", "network_refusals", "read", "recognises", "refusals", "usage",
-    "write",
-]  # fmt: skip
+__all__ = ["companions", "manner", "network_refusals", "read", "recognises", "refusals", "usage", "write"]
 
 
 def __getattr__(name: str) -> Any:

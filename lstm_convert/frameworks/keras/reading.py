@@ -24,11 +24,6 @@ def recognises(contents: Contents) -> bool:
     return legacy.recognises(contents) or saved_state.recognises(contents)
 
 
-def looks_at_no_number(contents: Contents, options: ReadOptions) -> bool:
-    """Return whether what is read of a file follows from its structure alone; that of a keepsake does not."""
-    return not (options.keepsakes and keepsake.GROUP in contents.attributes)
-
-
 def read(contents: Contents, options: ReadOptions) -> Model:
     """Return the recurrent layers of a Keras file.
 

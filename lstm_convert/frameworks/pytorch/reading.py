@@ -8,11 +8,6 @@ from lstm_convert.frameworks import ReadOptions
 from lstm_convert.frameworks.pytorch import state_dict
 
 
-def looks_at_no_number(contents: Contents, options: ReadOptions) -> bool:  # noqa: ARG001 (every adapter's has both)
-    """Return that what is read follows from the structure alone, but for weights that are computed."""
-    return True
-
-
 def read(contents: Contents, options: ReadOptions) -> Model:
     """Return the recurrent modules of a state dict or checkpoint, and with `--graph` the network around them.
 

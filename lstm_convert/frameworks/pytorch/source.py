@@ -39,11 +39,6 @@ def recognises(contents: Contents) -> bool:
     return contents.document(DOCUMENT) is not None
 
 
-def looks_at_no_number(contents: Contents, options: ReadOptions) -> bool:  # noqa: ARG001 (every adapter's has both)
-    """Return that what is read follows from the structure alone."""
-    return True
-
-
 def read(contents: Contents, options: ReadOptions) -> Model:
     """Return the model whose source code was written out, from the weights beside it.
 
