@@ -20,6 +20,7 @@ from attacks.size_attacks import _chain, _input, _layer, _lstm, _write
 from helpers import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import lstm_convert
@@ -361,3 +362,15 @@ def test_an_output_that_no_step_has(change: Callable[[Any], None], message: str)
     with pytest.raises(InvalidFile, match="reads what is not there") as refused:
         network_from_json(said, recurrent, arrays.__getitem__)
     assert message in refused.value.details
+
+
+def test_an_axis_that_is_a_text(tmp_path: Path) -> None:
+    lstm_convert.convert(FIXTURES / "keras-3.15.1/functional.keras", tmp_path / "a.py")
+    with safe_open(tmp_path / "a.safetensors", "np") as file:
+        metadata, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    axis = '"form": "concatenate", "axis": '
+    damaged = {name: text.replace(f"{axis}-1", f'{axis}""') for name, text in metadata.items()}
+    assert damaged != metadata
+    save_file(arrays, tmp_path / "a.safetensors", damaged)
+    with pytest.raises(InvalidFile, match="damaged"):
+        lstm_convert.load(tmp_path / "a.py")

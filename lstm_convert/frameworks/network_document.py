@@ -6,6 +6,7 @@ from typing import Any
 
 from lstm_convert.canonical import Activation, Array, Call, Feed, Input, Layer, Network, Recurrent
 from lstm_convert.errors import InvalidFile
+from lstm_convert.network.shapes import shapes
 
 # The arrays of layers that are not recurrent: by the layer's name, the key of each.
 Keys = Mapping[str, Mapping[str, str]]
@@ -78,6 +79,7 @@ def network_from_json(
         inputs, {layer.name: layer for layer in layers}, calls, tuple(map(_feed, said["outputs"])), str(said["joins"])
     )
     _check(network)
+    shapes(network)  # raises what a document raises whose options are of other types than their kinds have
     return network
 
 
