@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import PurePosixPath
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
+from served import served
 
 COMMIT = "0" * 40
 LARGE = (".npz", ".h5")  # the endings of files that are not stored in the repository itself, but beside it
@@ -202,9 +202,5 @@ def unpacked(chunk: bytes, how: int, size: int) -> bytes:
 def hub(name: str, files: Mapping[str, bytes]) -> Iterator[Repository]:
     """Yield a model on a hub that answers at its address."""
     model = Repository(name, dict(files))
-    handler = type("OneModel", (Hub,), {"repository": model})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        model.address = f"http://127.0.0.1:{server.server_port}"
-        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    with served(Hub, repository=model) as model.address:
         yield model
-        server.shutdown()

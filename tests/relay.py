@@ -4,9 +4,10 @@ import http.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from served import served
 
 CUT, LOST = -1, -2
 
@@ -78,9 +79,5 @@ class Handler(BaseHTTPRequestHandler):
 def relay(behind: str) -> Iterator[Relay]:
     """Yield a relay in front of a server."""
     made = Relay(behind)
-    handler = type("OneRelay", (Handler,), {"relay": made})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}"
-        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    with served(Handler, relay=made) as made.address:
         yield made
-        server.shutdown()
