@@ -4,7 +4,8 @@
 
 Needs lstm_convert with its test extra, and eight times the model's size on disk. Keras and PyTorch write the files.
 Every conversion runs in turn, a copy of its source right before it, so that whatever else the machine does falls on
-both; a copy ends, as a conversion does, once the file is on the disk. Prints the median wall time of each, its ratio to
+both; a copy ends, as a conversion does, once the file is on the disk. Each round begins with another of them, since the
+first has to live with what the usual script leaves of the memory. Prints the median wall time of each, its ratio to
 that of copying the source, and the largest peak of memory. With --folder the files stay there and are not made again.
 """
 
@@ -130,7 +131,8 @@ def run_all(
 
     for number in range(max(runs, usual_runs)):
         if number < runs:
-            for source, extension in CONVERSIONS:
+            first = number * len(CONVERSIONS) // runs
+            for source, extension in [*CONVERSIONS[first:], *CONVERSIONS[:first]]:
                 run(source, "copy", ".copy", copied)
                 run(source, extension, extension, lambda path, target: measured([*CONVERT, str(path), str(target)]))
         if number < usual_runs:
