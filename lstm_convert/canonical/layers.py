@@ -88,6 +88,11 @@ class Recurrent:
         """How many outputs it has before its states: one, or one a direction where the two are not merged."""
         return len(self.cells) if self.merge is None else 1
 
+    @property
+    def states(self) -> int:
+        """How many states it has: h of each direction, and the c that only an LSTM has."""
+        return sum(len(cell.state_sizes) for cell in self.cells.values())
+
     def with_cells(self, cells: Mapping[str, RecurrentCell]) -> Self:
         """Return the same layer with other cells, by direction."""
         return replace(self, forward=cells["forward"], backward=cells.get("backward"))

@@ -222,9 +222,7 @@ class Network:
         """Return how many outputs a step has: of a recurrent layer's call its sequences and last states, else one."""
         maker = self.maker(step)
         recurrent = maker.recurrent if maker else None
-        if recurrent is None:
-            return 1
-        return recurrent.sequences + sum(len(cell.state_sizes) for cell in recurrent.cells.values())
+        return 1 if recurrent is None else recurrent.sequences + recurrent.states
 
     def is_state(self, feed: Feed) -> bool:
         """Return whether an output is a state that a recurrent layer returns beside its sequences."""

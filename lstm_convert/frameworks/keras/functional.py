@@ -131,8 +131,7 @@ def _outputs(layer: Recurrent, by_name: Mapping[str, Recurrent]) -> Iterator[lis
 def _states(layer: Recurrent) -> Iterator[list[Any]]:
     """Yield the last states of a layer that returns them, h and c of each direction, or h alone."""
     if layer.return_state:
-        count = sum(len(cell.state_sizes) for cell in layer.cells.values())
-        yield from ([layer.name, 0, layer.sequences + number] for number in range(count))
+        yield from ([layer.name, 0, layer.sequences + number] for number in range(layer.states))
 
 
 def _alone_or_listed(tensors: list[list[Any]]) -> list[Any]:

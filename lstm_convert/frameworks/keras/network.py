@@ -12,7 +12,7 @@ from lstm_convert.frameworks.keras.layers import Source, version_numbers
 from lstm_convert.frameworks.keras.neighbour import Neighbour
 from lstm_convert.frameworks.keras.neighbour_arrays import NeighbourArrays, arrays_of
 from lstm_convert.frameworks.keras.neighbours import neighbour
-from lstm_convert.frameworks.keras.network_calls import Calls, state_count
+from lstm_convert.frameworks.keras.network_calls import Calls
 from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec, recurrent_layers
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.frameworks.keras.wiring import TIME_DISTRIBUTED, Value, WiredCall, Wiring
@@ -120,7 +120,7 @@ def _is_given_wrongly(
         yield f"it is called with {', '.join([*given, *call.stated])}"
     if not call.reads:
         yield "it is called on nothing"
-    states, expected = _states(call), sum(map(state_count, found))
+    states, expected = _states(call), sum(each.states for each in found)
     if states and len(states) != expected:
         yield f"it is called with {len(states)} states, expected {expected}"
     if spec.stacked and (states or found[0].return_state) and _turns_states_around(version):

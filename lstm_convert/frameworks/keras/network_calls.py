@@ -81,12 +81,12 @@ class Calls:
         for names in spec.names:
             made = [x]
             for recurrent in (each for each in layers if each.name in names):
-                count = state_count(recurrent)
                 layer = Layer(recurrent.name, RECURRENT, recurrent=recurrent, each_step=each_step)
-                last = self._called(layer, made[:1], waiting[:count], mask).step
-                del waiting[:count]
+                last = self._called(layer, made[:1], waiting[: recurrent.states], mask).step
+                del waiting[: recurrent.states]
                 made = [Feed(last, number) for number in range(recurrent.sequences)]
-                lasts += [Feed(last, recurrent.sequences + number) for number in range(count)] * recurrent.return_state
+                returned = range(recurrent.states) if recurrent.return_state else ()
+                lasts += [Feed(last, recurrent.sequences + number) for number in returned]
             sequences.append(made)
         outputs = sequences[0] if len(sequences) == 1 else self._joined(spec, sequences[0][0], sequences[1][0])
         self._finish(outputs + lasts, len(outputs) if spec.time_major and spec.options["return_sequences"] else 0)
@@ -129,8 +129,3 @@ class Calls:
     def _path(self, value: Value) -> str:
         place = value[0] - len(self._wiring.inputs)
         return self._wiring.inputs[value[0]].path if place < 0 else self._wiring.calls[place].node.path
-
-
-def state_count(layer: Recurrent) -> int:
-    """Return how many states a recurrent layer has: h of each direction, and the c that only an LSTM has."""
-    return sum(len(cell.state_sizes) for cell in layer.cells.values())
