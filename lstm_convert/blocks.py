@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_convert.beside import in_halves
 from lstm_convert.mapped import FileMap, let_go, pieces
 
 Array = NDArray[Any]
@@ -30,7 +31,7 @@ LARGE = 1 << 20
 # each copied first to rows that are so much longer: numbers at distances of a power of two push one another out of it.
 _TILE = (128, 1024)
 _LONGER = 16
-# Into so many pieces is divided what is spread over much of a file, or becomes wider on the way.
+# Into so many pieces is divided what becomes wider on the way.
 _PIECES = 16
 # The memory of blocks that nobody uses any more. Fresh memory costs more time than what is done with it.
 _SPARE: deque[Array] = deque(maxlen=4)
@@ -120,10 +121,14 @@ def pairs_of(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:
 
 def not_finite(*arrays: Array) -> int:
     """Return how many numbers of some arrays are NaN or infinite."""
+    is_large = any(array.nbytes >= LARGE for array in arrays)
+    return sum(in_halves(_not_finite, arrays) if is_large else map(_not_finite, arrays))
+
+
+def _not_finite(array: Array) -> int:
     with np.errstate(invalid="ignore"):  # some NaN are an error by themselves to some processors
         return sum(
             rows.size - int(np.count_nonzero(np.isfinite(rows)))
-            for array in arrays
             for rows in ([array] if array.nbytes < LARGE else _rows_in_place(array))
         )
 
@@ -186,7 +191,7 @@ def taken(array: Array, places: Sequence[NDArray[np.intp]]) -> Array:
         return taken(array.T, places[::-1]).T
     rows, *others = places
     pieces = []
-    for some in np.array_split(rows, _PIECES):
+    for some in np.array_split(rows, max(1, _spanned(array) // BYTES)):
         pieces.append(array[np.ix_(some, *others)])
         let_go(array)
     return np.concatenate(pieces)

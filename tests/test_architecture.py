@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "errors": [],
     "beside": [],
     "mapped": ["beside", "errors"],
-    "blocks": ["mapped"],
+    "blocks": ["beside", "mapped"],
     "bundle": [],
     "canonical": ["canonical", "errors"],
     "activations": ["canonical", "errors"],
