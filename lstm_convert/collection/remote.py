@@ -1,4 +1,7 @@
-"""Files under URLs: s3, gs, hf, zip, memory and whatever else fsspec reaches."""
+"""Files under URLs: s3, gs, hf, zip, memory and whatever else fsspec reaches.
+
+What is public here does for a URL what its namesake in `places` does for any place, whose arguments and errors it has.
+"""
 
 import hashlib
 import logging
@@ -25,15 +28,7 @@ logging.getLogger("gcsfs").addHandler(logging.NullHandler())  # which logs what 
 
 
 def matches(pattern: str) -> tuple[str, list[Found]]:
-    """Return the folder that the fixed part of a pattern names, and all files that fit it.
-
-    Args:
-        pattern: a URL; `zip://**/*.h5::https://…/models.zip` looks into an archive.
-
-    Raises:
-        InvalidFile: it cannot be looked at.
-        MissingFramework: what reaches such a URL is not installed.
-    """
+    """Find the files of a pattern; `zip://**/*.h5::https://…/models.zip` looks into an archive."""
     _, *archives = pattern.split("::")
     with _reached(pattern) as (system, path):
         system.invalidate_cache()  # what it saw when it was last asked is the past
@@ -55,16 +50,7 @@ def matches(pattern: str) -> tuple[str, list[Found]]:
 
 
 def fetched(url: str, folder: Path) -> list[Path]:
-    """Bring a source here, with the files it consists of besides; return them, itself first.
-
-    Args:
-        url: the source.
-        folder: where to.
-
-    Raises:
-        InvalidFile: it cannot be read.
-        MissingFramework: what reaches such a URL is not installed.
-    """
+    """Bring a source here, with the files it consists of besides."""
     with _reached(url) as (system, path):
         parent, _, name = path.rpartition("/")
         names = [name, *beside(name, lambda other: _noted(system, f"{parent}/{other}") is not None)]
@@ -74,29 +60,13 @@ def fetched(url: str, folder: Path) -> list[Path]:
 
 
 def exists(url: str) -> bool:
-    """Tell whether there is a file.
-
-    Args:
-        url: the file.
-
-    Raises:
-        InvalidFile: it cannot be looked at.
-        MissingFramework: what reaches such a URL is not installed.
-    """
+    """Tell whether there is a file."""
     with _reached(url) as (system, path):
         return _noted(system, path) is not None
 
 
 def watched(url: str) -> Callable[[], bool]:
-    """Return what tells whether a file has changed since.
-
-    Args:
-        url: the file, there or not.
-
-    Raises:
-        InvalidFile: it cannot be looked at.
-        MissingFramework: what reaches such a URL is not installed.
-    """
+    """Return what tells whether a file has changed since."""
 
     def noted() -> Mapping[str, Any] | None:
         with _reached(url) as (system, path):
@@ -107,15 +77,7 @@ def watched(url: str) -> Callable[[], bool]:
 
 
 def digest(url: str) -> str | None:
-    """Return the SHA-256 of a file, or None where there is none.
-
-    Args:
-        url: the file.
-
-    Raises:
-        InvalidFile: it cannot be read.
-        MissingFramework: what reaches such a URL is not installed.
-    """
+    """Return the SHA-256 of a file, or None where there is none."""
     with _reached(url) as (system, path), suppress(FileNotFoundError):
         system.invalidate_cache(path)
         with system.open(path, "rb") as file:
@@ -124,16 +86,7 @@ def digest(url: str) -> str | None:
 
 
 def put(made: Path, url: str) -> None:
-    """Upload a whole file, over what is there.
-
-    Args:
-        made: the file.
-        url: where to.
-
-    Raises:
-        InvalidFile: it cannot be written.
-        MissingFramework: what reaches such a URL is not installed.
-    """
+    """Upload a whole file, over what is there."""
     with _reached(url, "written") as (system, path):
         before = _noted(system, path)
         try:
