@@ -1,6 +1,5 @@
 """What the tests of the commands that read an LSTM share: the arguments' files, and the answers' tables."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ from helpers import FIXTURES
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
-Command = Callable[..., tuple[int, str, str]]
 
 WEATHER = FIXTURES / "keras-1.2.2/weather.h5"
 GRU = FIXTURES / "keras-1.2.2/gru.h5"

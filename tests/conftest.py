@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import Answer, Command
 
 # Before any test imports a framework: which backend Keras has, no notes of TensorFlow's about this machine, and one
 # thread a process, since the models are tiny and there is a process for each core.
@@ -28,27 +29,23 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line in this process, in a folder of its own; return its exit code, stdout and stderr."""
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process, in a folder of its own."""
     from lstm_convert import cli  # noqa: PLC0415 (after the environment is set)
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LSTM_CONVERT_DEBUG", raising=False)
 
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
+    def run(*arguments: str | Path) -> Answer:
         monkeypatch.setattr(sys, "argv", ["lstm-convert", *map(str, arguments)])
         try:
             cli.main()
             code: Any = 0
         except SystemExit as leaving:
             code = leaving.code or 0
-        return (code, *capsys.readouterr())
+        return Answer(code, *capsys.readouterr())
 
     return run
-
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture

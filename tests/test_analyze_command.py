@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from commands import GRU, PICTURES, TABLES, WEATHER, Command, saved, weather_data
+from answering import Command
+from commands import GRU, PICTURES, TABLES, WEATHER, saved, weather_data
 from helpers import FIXTURES
 
 import lstm_convert

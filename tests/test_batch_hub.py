@@ -11,8 +11,8 @@ from typing import Any
 
 import fsspec
 import pytest
+from answering import Command
 from collections_of_files import KERAS, TORCH, files, lay, lines
-from commands import Command
 from hub import Repository, hub
 from huggingface_hub import constants
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from commands import WEATHER, Command, saved, weather_data
+from answering import Command
+from commands import WEATHER, saved, weather_data
 from helpers import FIXTURES
 
 import lstm_convert

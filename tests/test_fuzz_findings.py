@@ -3,33 +3,24 @@
 import io
 import json
 import shutil
-import struct
 import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import h5py
 import numpy as np
 import pytest
 from attacks.pickle_attacks import as_legacy, in_a_zip
-from attacks.size_attacks import _chain, _input, _layer, _lstm, _write
 from helpers import FIXTURES
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import lstm_convert
-from lstm_convert import comparison, mapped, sequences
+from lstm_convert import comparison, sequences
 from lstm_convert.analysis import readout
-from lstm_convert.containers import hdf5_heaps, hdf5_search
-from lstm_convert.containers.hdf5_search import places
-from lstm_convert.errors import InvalidFile, LayoutMismatch, LstmConvertError, Unsupported
-from lstm_convert.frameworks.network_document import network_from_json, network_to_json
+from lstm_convert.errors import InvalidFile, LstmConvertError, Unsupported
 
 KERAS, TORCH = FIXTURES / "keras-2.2.0/plain.h5", FIXTURES / "torch-2.13"
 
@@ -180,117 +171,10 @@ def test_the_parts_of_a_weight_that_are_whole_numbers(tmp_path: Path) -> None:
         lstm_convert.load(tmp_path / "a.safetensors")
 
 
-# Whole networks: what their weights are sound for, their architecture is not.
-
-TANH = _layer("Activation", activation="tanh")
-
-
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        ([_input(7, 2), _lstm(), TANH], r"expected \{3\} features"),
-        ([_input(0, 3), _lstm(), TANH], "cannot read what it gets"),
-        ([_input(7, True), _lstm(), TANH], "is not stated"),
-        ([_input(7, -3), _lstm(), TANH], "is not stated"),
-    ],
-)
-def test_an_input_that_the_weights_cannot_read(tmp_path: Path, layers: list[Any], message: str) -> None:
-    _write(lambda: _chain(layers), tmp_path)
-    with pytest.raises((LayoutMismatch, Unsupported), match=message):
-        lstm_convert.convert(tmp_path / "a.keras", tmp_path / "b.py")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras"]
-
-
-def test_recurrent_layers_alone_of_a_model_that_has_none(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        file["layers/dense/vars/0"], file["layers/dense/vars/1"] = np.ones((3, 2), "f4"), np.ones(2, "f4")
-    dense = _layer("Dense", units=2, activation="linear")
-    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
-        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
-        archive.writestr("config.json", json.dumps(_chain([_input(3), dense])))
-        archive.writestr("model.weights.h5", stream.getvalue())
-    assert lstm_convert.load(tmp_path / "a.keras").network is not None
-    for target, alone in (("b.py", True), ("b.npz", False)):
-        with pytest.raises(Unsupported, match="the source has none"):
-            lstm_convert.convert(tmp_path / "a.keras", tmp_path / target, lstm_only=alone)
-
-
-# The heaps of HDF5.
-
-
-def longest(content: bytes) -> int:
-    whole = memoryview(content)
-    return hdf5_heaps.longest_text(whole, places(whole, [hdf5_heaps.START])[hdf5_heaps.START])
-
-
-def heap(*objects: tuple[int, int], length: int | None = None) -> bytes:
-    after = [size if number else size - 16 for number, size in objects]
-    body = b"".join(
-        struct.pack("<H6xQ", number, size) + bytes(max(0, rest) if rest < 100 else 0)
-        for (number, size), rest in zip(objects, after, strict=True)
-    )
-    return b"x" * 1000 + b"GCOL\1\0\0\0" + struct.pack("<Q", 16 + len(body) if length is None else length) + body
-
-
-@pytest.mark.parametrize(
-    "content", [heap(), heap((1, 8), (0, 16)), heap((0, 1 << 40)), b"GCOL\1", heap((1, 8), length=1 << 63)]
-)
-def test_a_heap_that_ends(content: bytes) -> None:
-    longest(content)
-
-
-@pytest.mark.parametrize("content", [heap((0, 0)), heap((1, 8), (0, 0)), heap((2, 2**64 - 16)), heap((0, 2**63))])
-def test_a_heap_that_never_ends(content: bytes) -> None:
-    for place in (0, 24, (1 << 20) - 1003):  # across the border of two blocks, too
-        with pytest.raises(InvalidFile, match=f"the heap at byte {1000 + place} of it has no end"):
-            longest(bytes(place) + content)
-
-
-def test_heaps_without_number(tmp_path: Path) -> None:
-    many = heap(*[(1, 0)] * (hdf5_heaps.MOST_TEXTS + 1))
-    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + many)
-    with pytest.raises(InvalidFile, match="texts in them"):
-        lstm_convert.load(tmp_path / "a.h5")
-
-
-def test_a_tree_that_leads_back_to_itself(tmp_path: Path) -> None:
-    content = bytearray((FIXTURES / "keras-3.15.1/plain.weights.h5").read_bytes())
-    node = content.rindex(b"TREE")
-    struct.pack_into("<Q", content, node + 16, node)
-    (tmp_path / "a.weights.h5").write_bytes(content)
-    with pytest.raises(InvalidFile, match=f"the tree at byte {node} of it has no end"):
-        lstm_convert.load(tmp_path / "a.weights.h5")
-
-
 def test_a_name_that_is_half_a_character(tmp_path: Path) -> None:
     in_a_zip(b"\x80\x02}X\x03\x00\x00\x00\xed\xa0\x80]cmy\nClass\n)\x81as.", tmp_path)
     with pytest.raises(InvalidFile, match="a name in it is no text"):
         lstm_convert.load(tmp_path / "a.pt")
-
-
-def test_what_begins_anywhere_is_found_once() -> None:
-    starts = [b"TREE", hdf5_heaps.START]
-    border = hdf5_search.BLOCK
-    for place in (0, 1, 2, 3, 5, *range(border - 20, border + 5), *range(2 * border - 20, 2 * border + 5)):
-        content = bytes(place) + b"TREE" + bytes(9) + hdf5_heaps.START
-        assert list(places(memoryview(content), starts).values()) == [[place], [place + 13]]
-    for place in range(mapped.HELD - 20, mapped.HELD + 5):  # between what two threads look through
-        content = (bytes(place) + b"TREE" + bytes(9) + hdf5_heaps.START).ljust(2 * mapped.HELD)
-        assert list(places(memoryview(content), starts).values()) == [[place], [place + 13]]
-    for content in (b"", b"abc", b"TRE", b"GCOL"):
-        assert places(memoryview(content), starts) == {start: [] for start in starts}
-    with pytest.raises(InvalidFile, match="more than 200000 heaps and nodes"):
-        places(memoryview(b"TREE" * 200_001), starts)
-
-
-@given(st.binary(max_size=300), st.integers(1, 20))
-def test_what_begins_is_found_where_bytes_find_finds_it(drawn: bytes, border: int) -> None:
-    content = bytes(b"TREGCOL\1"[byte % 8] for byte in drawn)
-    with patch.object(hdf5_search, "BLOCK", border):
-        found = places(memoryview(content), [b"TREE", hdf5_heaps.START])
-    for start, wanted in found.items():
-        assert wanted == [place for place in range(len(content)) if content.startswith(start, place)]
 
 
 def test_a_name_that_is_too_long_for_an_archive(tmp_path: Path) -> None:
@@ -333,44 +217,3 @@ def test_sequences_whose_squares_no_number_holds_are_measured() -> None:
     trial = sequences.Trial(np.array([[[3e200], [4e200]]]), (), (), None)
     assert comparison.of_trials([trial]).inputs == pytest.approx(np.sqrt(12.5) * 1e200)
     assert comparison.of_trials([replace(trial, x=np.zeros((1, 2, 1)))]).inputs == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda said: said.update(outputs=[[6, 1_000_000_000]]), "outputs: step 6, output 1000000000"),
-        (lambda said: said.update(outputs=[[6, -1]]), "outputs: step 6, output -1"),
-        (lambda said: said.update(outputs=[[2, 3]]), "outputs: step 2, output 3"),  # its sequence, h and c come before
-        (lambda said: said["calls"][3].update(inputs=[[4, 1]]), "call 3 of last: reads step 4, output 1"),
-        (lambda said: said["calls"][3].update(layer="none"), "call 3 of none: no such layer"),
-    ],
-)
-def test_an_output_that_no_step_has(change: Callable[[Any], None], message: str) -> None:
-    """Of two inputs, a layer that reads each, what joins them, and two more."""
-    model = lstm_convert.load(FIXTURES / "keras-3.15.1/functional.keras")
-    assert model.network is not None
-    arrays = {
-        f"{layer.name}/{name}": array for layer in model.network.layers.values() for name, array in layer.arrays.items()
-    }
-    keys = {
-        layer.name: {name: f"{layer.name}/{name}" for name in layer.arrays} for layer in model.network.layers.values()
-    }
-    said = network_to_json(model.network, keys)
-    recurrent = {layer.name: layer for layer in model.network.recurrent}
-    assert network_from_json(said, recurrent, arrays.__getitem__).calls == model.network.calls
-    change(said)
-    with pytest.raises(InvalidFile, match="reads what is not there") as refused:
-        network_from_json(said, recurrent, arrays.__getitem__)
-    assert message in refused.value.details
-
-
-def test_an_axis_that_is_a_text(tmp_path: Path) -> None:
-    lstm_convert.convert(FIXTURES / "keras-3.15.1/functional.keras", tmp_path / "a.py")
-    with safe_open(tmp_path / "a.safetensors", "np") as file:
-        metadata, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-    axis = '"form": "concatenate", "axis": '
-    damaged = {name: text.replace(f"{axis}-1", f'{axis}""') for name, text in metadata.items()}
-    assert damaged != metadata
-    save_file(arrays, tmp_path / "a.safetensors", damaged)
-    with pytest.raises(InvalidFile, match=r"axis: expected a whole number from -64 to 63; .* found ''"):
-        lstm_convert.load(tmp_path / "a.py")

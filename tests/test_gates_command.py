@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from analyzing import cell_of, model_of, shut
-from commands import GRU, WEATHER, Command, saved
+from answering import Command
+from commands import GRU, WEATHER, saved
 from helpers import FIXTURES
 
 import lstm_convert

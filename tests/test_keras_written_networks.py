@@ -12,9 +12,8 @@ import keras
 import numpy as np
 import pytest
 from helpers import Array
+from joined_networks import JOINED, NETWORKS, odd_names, unread
 from networks import (
-    JOINED,
-    NETWORKS,
     OLD_HARD_SIGMOID,
     PLAIN,
     call,
@@ -24,8 +23,6 @@ from networks import (
     graph,
     layer,
     lstm,
-    odd_names,
-    unread,
     words,
 )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import networks
+import joined_networks
 import pytest
 import source_networks
 from helpers import FIXTURES
@@ -18,7 +18,7 @@ from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.network_document import network_from_json, network_to_json
 
 NETWORKS: Mapping[str, Network] = {
-    **networks.NETWORKS,
+    **joined_networks.NETWORKS,
     **{f"{name} as source": network for name, network in source_networks.NETWORKS.items()},
 }
 PORTED = re.compile(r"(?!refused_).*(?<!_same)(?<!weights)(?<!weights_only)\.(h5|keras)")
@@ -133,7 +133,7 @@ def test_all_wrong_options_are_named_with_what_was_expected_and_found() -> None:
 def test_a_merge_has_what_its_form_needs(option: str) -> None:
     """Of a concatenation its axis is asked, of a dot product the two axes and whether it is of directions alone."""
     form = "concatenate" if option == "axis" else "dot"
-    network = networks.NETWORKS[form]
+    network = joined_networks.NETWORKS[form]
     said = said_of(network)
     layer = next(each for each in said["layers"] if each["options"].get("form") == form)
     layer["options"][option] = None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from networks import NETWORKS
+from joined_networks import NETWORKS
 
 from lstm_convert.canonical import Feed
 from lstm_convert.network.inputs import network_inputs

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import WEATHER, Command
+from answering import Command
+from commands import WEATHER
 
 import lstm_convert
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from analyzing import bistable, delay, leaky, shut, torch_lstm
-from commands import Command, Float64, rows, saved
+from answering import Command
+from commands import Float64, rows, saved
 from helpers import FIXTURES
 from matplotlib.figure import Figure
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import PICTURES, WEATHER, Command, saved, weather_data
+from answering import Command
+from commands import PICTURES, WEATHER, saved, weather_data
 from PIL import Image
 
 import lstm_convert
