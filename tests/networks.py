@@ -10,7 +10,7 @@ from helpers import Array
 from lstm_convert import LSTM, Activation, Cell, Gates
 from lstm_convert.activations import named
 from lstm_convert.canonical import Call, Feed, Input, Layer, Network
-from lstm_convert.canonical.network import KINDS
+from lstm_convert.canonical.kinds import KINDS
 
 LINEAR = named("linear")
 OLD_HARD_SIGMOID = Activation("hard_sigmoid", {"slope": 0.2, "offset": 0.5})

@@ -109,7 +109,8 @@ def test_a_layer_gives_its_cells_by_direction() -> None:
 def test_a_layer_has_one_of_the_forms_of_its_kind() -> None:
     with pytest.raises(LayoutMismatch) as caught:
         Layer("noise", "dropout", {"form": "strange", "rate": 0.1})
-    assert caught.value.details == ("noise: form 'strange'",)
+    expected = "dropout or spatial_dropout or gaussian_dropout or gaussian_noise or alpha_dropout"
+    assert caught.value.details == (f"noise: form: expected {expected}, found 'strange'",)
 
 
 def test_a_model_gives_a_layer_by_name_and_says_which_there_are() -> None:

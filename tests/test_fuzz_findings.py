@@ -372,5 +372,5 @@ def test_an_axis_that_is_a_text(tmp_path: Path) -> None:
     damaged = {name: text.replace(f"{axis}-1", f'{axis}""') for name, text in metadata.items()}
     assert damaged != metadata
     save_file(arrays, tmp_path / "a.safetensors", damaged)
-    with pytest.raises(InvalidFile, match="damaged"):
+    with pytest.raises(InvalidFile, match=r"axis: expected a whole number from -64 to 63; .* found ''"):
         lstm_convert.load(tmp_path / "a.py")

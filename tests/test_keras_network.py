@@ -111,6 +111,7 @@ def test_all_that_is_not_ported_is_named_and_the_recurrent_layers_are_read(file:
         ({"dtype": "int8_from_float32"}, "head: its numbers are of the type int8_from_float32, which is not ported"),
         ({"units": "many"}, "head: units is many, expected a number"),
         ({"units": 1e400}, "head: units is inf, expected a number"),
+        ({"units": float("nan")}, "head: units is nan, expected a number"),
     ],
 )
 def test_settings_that_are_not_ported_or_belie_the_arrays_are_named(settings: dict[str, Any], reason: str) -> None:

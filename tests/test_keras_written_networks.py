@@ -32,7 +32,7 @@ from networks import (
 import lstm_convert
 from lstm_convert import Activation, Model, Unsupported
 from lstm_convert.canonical import Feed, Input, Network
-from lstm_convert.canonical.network import KINDS
+from lstm_convert.canonical.kinds import KINDS
 from lstm_convert.formats import for_writing
 from lstm_convert.frameworks import WriteOptions
 from lstm_convert.frameworks import keras as adapter

@@ -8,7 +8,7 @@ from keras import layers
 from keras_layers import CASES, F64, WITH_WINDOW, Case, called, one_layer, random, with_random_weights
 
 from lstm_convert.canonical import Layer
-from lstm_convert.canonical.network import KINDS
+from lstm_convert.canonical.kinds import KINDS
 from lstm_convert.errors import LayoutMismatch
 from lstm_convert.network.reference import run_network
 
@@ -118,5 +118,5 @@ def test_a_window_longer_than_its_input_is_refused(kind: str) -> None:
 
 
 def test_a_merge_that_is_not_known_is_refused() -> None:
-    with pytest.raises(LayoutMismatch, match="it: form 'cross'"):
+    with pytest.raises(LayoutMismatch, match=r"it: form: expected .* found 'cross'"):
         Layer("it", "merge", {"form": "cross", "axis": -1, "axes": None, "normalize": False})

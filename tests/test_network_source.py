@@ -328,6 +328,7 @@ def test_only_the_recurrent_layers_are_written_where_that_is_asked_for(ending: s
         lambda said: said["layers"][0]["arrays"]["kernel"].update(shape=[1, 1]),
         lambda said: said["layers"][0]["arrays"]["kernel"].update(shape="x"),
         lambda said: said["layers"][1].update(recurrent="nobody"),
+        lambda said: said["inputs"][0].update(shape=[]),
         lambda said: said.pop("joins"),
     ],
 )

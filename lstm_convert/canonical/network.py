@@ -7,100 +7,12 @@ path, `inner.dense`.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from lstm_convert.canonical.gates import Array
+from lstm_convert.canonical.kinds import KINDS, RECURRENT
 from lstm_convert.canonical.layers import Recurrent
 from lstm_convert.errors import LayoutMismatch
-
-# What becomes of the mask that reaches a layer.
-PASSES, ENDS, MAKES, JOINS = "passes", "ends", "makes", "joins"
-
-RECURRENT = "recurrent"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What layers of one kind have, and what they do with a mask.
-
-    Args:
-        options: the names of all that such a layer is set to; it states each.
-        arrays: the axes of each array that it has or may have, by name.
-        needed: those of the arrays that it cannot be without.
-        mask: `passes` the mask of its input on, `ends` it, `makes` one, or `joins` those of its inputs.
-        forms: what its option `form` may be.
-    """
-
-    options: tuple[str, ...] = ()
-    arrays: Mapping[str, str] = field(default_factory=dict)
-    needed: tuple[str, ...] = ()
-    mask: str = PASSES
-    forms: tuple[str, ...] = ()
-
-
-_WINDOW = ("rank", "size", "strides", "padding", "channels")
-_POOLED = ("max", "average")
-
-# The table of what a network is made of. What the options mean:
-#
-# activation  a canonical Activation, applied to what the layer makes; linear where there is none.
-# axis, axes  counted with the batch as 0, negative from the end.
-# channels    "last" or "first": where the channels of what a layer with a window reads are.
-# padding     "valid", "same" (as TensorFlow: what is uneven goes to the end) or "causal" (all of it before).
-# rank        the number of axes that a window has: 1 for time, 2 for an image.
-# size, strides, dilation, amounts: one number, or one (before, after) pair, an axis of the window.
-KINDS: Mapping[str, Kind] = MappingProxyType({
-    "activation": Kind(("activation",)),
-    "batch_norm": Kind(
-        ("axis", "epsilon", "momentum"),
-        {"gamma": "feature", "beta": "feature", "mean": "feature", "variance": "feature"},
-        ("mean", "variance"),
-    ),
-    # What follows window is its axes: kernel is (filters, inputs / groups, *window).
-    "conv": Kind(
-        ("rank", "strides", "padding", "dilation", "groups", "channels", "activation"),
-        {"kernel": "filter input window", "bias": "filter"},
-        ("kernel",),
-        ENDS,
-    ),
-    "cropping": Kind(("rank", "amounts", "channels"), mask=ENDS),
-    "dense": Kind(("activation",), {"kernel": "unit input", "bias": "unit"}, ("kernel",)),
-    "dropout": Kind(  # nothing at inference
-        ("form", "rate"),
-        forms=("dropout", "spatial_dropout", "gaussian_dropout", "gaussian_noise", "alpha_dropout"),
-    ),
-    "embedding": Kind(("mask_zero",), {"kernel": "word feature"}, ("kernel",), MAKES),
-    "flatten": Kind(("channels",), mask=ENDS),
-    "flip": Kind(("axis",), mask=ENDS),
-    # masked: whether masked steps do not count.
-    "global_pool": Kind(("rank", "form", "keepdims", "masked", "channels"), mask=ENDS, forms=_POOLED),
-    "layer_norm": Kind(("axes", "epsilon"), {"gamma": "feature", "beta": "feature"}),
-    # The mask is of those steps where all features are `value`; what they hold becomes zero.
-    "masking": Kind(("value",), mask=MAKES),
-    # axis is concatenate's; axes are dot's, and normalize: by length along them.
-    "merge": Kind(
-        ("form", "axis", "axes", "normalize"),
-        mask=JOINS,
-        forms=("concatenate", "add", "subtract", "multiply", "average", "maximum", "minimum", "dot"),
-    ),
-    "permute": Kind(("order",), mask=ENDS),  # of the axes after the batch, counted from 1
-    "pool": Kind((*_WINDOW, "form"), mask=ENDS, forms=_POOLED),
-    # alpha has one number for each place of the input without the batch, size 1 along the axes that share them.
-    "prelu": Kind((), {"alpha": "place"}, ("alpha",)),
-    RECURRENT: Kind(),
-    # min(max_value, x) where x > threshold, else negative_slope * (x - threshold); max_value may be None.
-    "relu": Kind(("max_value", "negative_slope", "threshold")),
-    "repeat": Kind(("times",), mask=ENDS),
-    "rescaling": Kind(("scale", "offset")),  # scale * x + offset
-    "reshape": Kind(("shape",), mask=ENDS),  # without the batch; one may be -1
-    "softmax": Kind(("axis",)),
-    # One step or feature along an axis: its number, counted from the end where negative; the axis is gone.
-    "take": Kind(("axis", "index"), mask=ENDS),
-    "transpose": Kind(("order",), mask=ENDS),  # of all axes, counted from 0, the batch's
-    "upsampling": Kind(("rank", "size", "channels", "interpolation"), mask=ENDS),  # "nearest" or "bilinear"
-    "zero_padding": Kind(("rank", "amounts", "channels"), mask=ENDS),
-})  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +41,7 @@ class Layer:
     def __post_init__(self) -> None:
         kind = KINDS[self.kind]
         wrong = [f"{self.name}: option {name}" for name in sorted(set(kind.options) ^ set(self.options))]
-        form = self.options.get("form")
-        wrong += [f"{self.name}: form {form!r:.40}"] * ("form" in kind.options and form not in kind.forms)
+        wrong += [f"{self.name}: {refusal}" for refusal in kind.refusals({"form": self.options.get("form")})]
         wrong += [f"{self.name}: {name} is no array of {self.kind}" for name in self.arrays if name not in kind.arrays]
         wrong += [f"{self.name}: {name} is missing" for name in kind.needed if name not in self.arrays]
         wrong += [f"{self.name}: a recurrent layer"] * ((self.kind == RECURRENT) != (self.recurrent is not None))

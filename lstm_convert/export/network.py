@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lstm_convert.canonical import Call, Feed, Model, Network
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 from lstm_convert.errors import Unsupported
 from lstm_convert.export import expressions
 from lstm_convert.export.classes import Classes

@@ -18,9 +18,9 @@ from lstm_convert.canonical import (
     RecurrentCell,
     SimpleRNNCell,
 )
+from lstm_convert.canonical.options import is_number
 
 _CELLS: Mapping[str, type[RecurrentCell]] = {cell.kind: cell for cell in (Cell, GRUCell, SimpleRNNCell)}
-_LARGEST_NUMBER = 1e300
 _WIRING = tuple(field.name for field in fields(Recurrent) if field.name not in ("forward", "backward", "origin"))
 
 
@@ -100,8 +100,25 @@ def cell_options(kind: type[RecurrentCell], said: Mapping[str, Any]) -> dict[str
     Raises:
         KeyError, TypeError, AttributeError: as `model_of`.
     """
-    roles = {role: _activation(**said[role]) for role in kind.roles()}
+    roles = {role: activation_of(**said[role]) for role in kind.roles()}
     return roles | _checked(kind, {name: said[name] for name in kind.setting_names() if name in said})
+
+
+def activation_of(name: Any, parameters: Mapping[str, Any] | None = None) -> Activation:
+    """Return the activation that a document says.
+
+    Args:
+        name: its name.
+        parameters: its numbers by their names; none where it has none.
+
+    Raises:
+        TypeError, AttributeError: as `model_of`.
+    """
+    numbers = {str(key): _number(number) for key, number in (parameters or {}).items()}
+    activation = Activation(str(name), numbers)
+    if activation.name in FUNCTIONS and not computable(activation):
+        raise TypeError(f"{activation.name:.60} has the numbers {', '.join(numbers) or 'none'}")
+    return activation
 
 
 def _left_out(said: Mapping[str, Any]) -> LeftOut:
@@ -125,16 +142,8 @@ def _keys(said: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): _text(key) for name, key in said.items()}
 
 
-def _activation(name: Any, parameters: Mapping[str, Any] | None = None) -> Activation:
-    numbers = {str(key): _number(number) for key, number in (parameters or {}).items()}
-    activation = Activation(str(name), numbers)
-    if activation.name in FUNCTIONS and not computable(activation):
-        raise TypeError(f"{activation.name:.60} has the numbers {', '.join(numbers) or 'none'}")
-    return activation
-
-
 def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or abs(value) > _LARGEST_NUMBER:
+    if not is_number(value):
         raise TypeError(f"a number is {value!r:.60}")
     return float(value)
 

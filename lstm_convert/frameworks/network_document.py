@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from lstm_convert.canonical import Activation, Array, Call, Feed, Input, Layer, Network, Recurrent
+from lstm_convert.canonical.kinds import KINDS
 from lstm_convert.errors import InvalidFile
+from lstm_convert.frameworks import document
 from lstm_convert.network.shapes import shapes
 
 # The arrays of layers that are not recurrent: by the layer's name, the key of each.
@@ -60,12 +62,12 @@ def network_from_json(
         read: returns the array of a key.
 
     Raises:
-        InvalidFile: a call reads what is not there.
+        InvalidFile: a layer is set to what no such layer is, or a call reads what is not there.
         LayoutMismatch: an array or option is missing or not its layer's.
-        KeyError, TypeError, AttributeError, ValueError: the document is damaged; whoever reads the file says so.
+        LookupError, TypeError, AttributeError, ValueError: the document is damaged; whoever reads the file says so.
     """
     inputs = tuple(Input(str(each["name"]), _sizes(each["shape"]), str(each["dtype"])) for each in said["inputs"])
-    layers = [_layer(each, recurrent, read) for each in said["layers"]]
+    layers = [_layer(each, recurrent, read) for each in _with_options(said["layers"])]
     calls = tuple(
         Call(
             str(call["layer"]),
@@ -79,15 +81,28 @@ def network_from_json(
         inputs, {layer.name: layer for layer in layers}, calls, tuple(map(_feed, said["outputs"])), str(said["joins"])
     )
     _check(network)
-    shapes(network)  # raises what a document raises whose options are of other types than their kinds have
+    shapes(network)  # raises what a document raises whose options do not go with its arrays and inputs
     return network
+
+
+def _with_options(said: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a document says of layers, with their options as a network has them; refuse those that none has."""
+    layers: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    for each in said:
+        options = {str(name): _from_json(value) for name, value in each["options"].items()}
+        layers.append({**each, "options": options})
+        wrong += [f"{each['name']!s:.60}: {refusal}" for refusal in KINDS[str(each["kind"])].refusals(options)]
+    if wrong:
+        raise InvalidFile("layers of its network are set to what they cannot be", wrong, "Copy the file again.")
+    return layers
 
 
 def _layer(said: Mapping[str, Any], recurrent: Mapping[str, Recurrent], read: Callable[[str], Array]) -> Layer:
     return Layer(
         str(said["name"]),
         str(said["kind"]),
-        {str(name): _from_json(value) for name, value in said["options"].items()},
+        said["options"],
         {str(name): read(each["key"]).reshape(_sizes(each["shape"])) for name, each in said["arrays"].items()},
         None if said["recurrent"] is None else recurrent[said["recurrent"]],
         said["each_step"] is True,
@@ -143,6 +158,8 @@ def _to_json(value: Any) -> Any:
 
 def _from_json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        numbers = {str(name): float(number) for name, number in value["parameters"].items()}
-        return Activation(str(value["name"]), numbers)
+        try:
+            return document.activation_of(**value)
+        except (TypeError, AttributeError):
+            return value  # which no option may be
     return tuple(map(_from_json, value)) if isinstance(value, list) else value

@@ -10,7 +10,8 @@ entry along axis 1 by itself, the mask over that axis passes it by; one that suc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lstm_convert.canonical.network import ENDS, JOINS, KINDS, MAKES, Call, Feed, Layer, Network
+from lstm_convert.canonical.kinds import ENDS, JOINS, KINDS, MAKES
+from lstm_convert.canonical.network import Call, Feed, Layer, Network
 from lstm_convert.errors import Unsupported
 
 # How the masks of several inputs become one.

@@ -5,7 +5,7 @@ from itertools import zip_longest
 from math import prod
 
 from lstm_convert.canonical import Feed, Layer, Network
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 
 # The sizes of the axes of one sample, the batch left out; None where any size may be.
 Shape = tuple[int | None, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lstm_convert.canonical import Call, Layer, Network
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 
 # Of what each step of a network's output, counted along axis 1, is made: of the same step of the sequence alone and of
 # each in the same way; of that step and others, or in its own way; of the last step alone, and there is no axis of

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from lstm_convert.canonical import Call, Network
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.keras.settings import Age
 from lstm_convert.network import masks

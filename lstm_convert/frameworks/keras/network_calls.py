@@ -9,7 +9,7 @@ Source: keras 2.15.0, keras/src/layers/rnn/base_rnn.py, bidirectional.py and sta
 from collections.abc import Sequence
 
 from lstm_convert.canonical import Call, Feed, Layer, Recurrent
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 from lstm_convert.frameworks.keras.recurrent_specs import RecurrentSpec
 from lstm_convert.frameworks.keras.wiring import Value, Wiring
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstm_convert.canonical import Activation
+from lstm_convert.canonical.options import is_number
 from lstm_convert.errors import Unsupported
 from lstm_convert.frameworks.keras.architecture import activation_name
 
@@ -15,7 +16,6 @@ _HARMLESS = re.compile(
     r"input_dim|input_length|activity_regularizer|seed|noise_shape|fused|synchronized|"
     r".*_(initializer|regularizer|constraint|init)|init"
 )
-_LARGEST = 1e300
 _PLAIN_TYPES = re.compile(r"(mixed_)?b?float(16|32|64)")
 
 
@@ -69,7 +69,7 @@ class Settings:
         """Return a setting that is a number, which old Kerases may state as an array of one."""
         value = self.take(*names, default=default)
         value = value.get("value") if isinstance(value, Mapping) else value
-        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
+        if not is_number(value):
             raise Unsupported(f"{names[0]} is {value!s:.60}, expected a number")
         return float(value)
 

@@ -71,7 +71,7 @@ def read(contents: Contents, options: ReadOptions) -> Model:
         recurrent = {layer.name: layer for layer in model.layers}
         network = network_from_json(said["network"], recurrent, lambda key: _array(contents, key))
         return replace(model, network=network)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, LstmConvertError):
             raise
         raise InvalidFile(f"the document {DOCUMENT} is damaged: {error!r:.200}") from error

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lstm_convert.canonical import LSTM, Activation, Feed, Input, Network, Recurrent
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 from lstm_convert.frameworks.pytorch.graph_words import FLATTEN, KEPT, LAST, NOTHING, Word
 from lstm_convert.frameworks.pytorch.stated_modules import Module
 from lstm_convert.frameworks.pytorch.tracing.network import Building

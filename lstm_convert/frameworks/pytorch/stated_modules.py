@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_convert.canonical import Recurrent
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 from lstm_convert.containers import Stored
 from lstm_convert.frameworks.pytorch.state_dict import shortened_paths
 

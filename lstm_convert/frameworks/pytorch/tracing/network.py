@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstm_convert.canonical import Array, Call, Feed, Input, Layer, Network, Recurrent
-from lstm_convert.canonical.network import RECURRENT
+from lstm_convert.canonical.kinds import RECURRENT
 from lstm_convert.frameworks.pytorch.tracing.values import Tensor
 
 
