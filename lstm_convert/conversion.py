@@ -7,9 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lstm_convert import json_text
+from lstm_convert import json_text, precision
 from lstm_convert.blocks import not_finite
 from lstm_convert.canonical import Model
 from lstm_convert.errors import InvalidFile, Unsupported, naming
@@ -132,6 +130,7 @@ def save(
         options = _write_options(
             path, stack=stack, rename=rename, allow=allow, dtype=dtype, custom_layer=custom_layer, lstm_only=lstm_only
         )
+        precision.check(model)
         model, options = portion(model, for_writing(path)[0].adapter, options)
         place = place_of(path)
     check_free(place, force=force)
@@ -216,9 +215,7 @@ def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
 
 def _check(model: Model) -> None:
     """Refuse a model with nothing to port, or with numbers that are none."""
-    types = [(place, array.dtype) for place, arrays in model.arrays() for array in arrays[:1]]
-    if strange := [f"{place}: {dtype}" for place, dtype in types if not _is_real(dtype)]:
-        raise InvalidFile("has weights that are no real numbers", strange, "Copy or download the file again.")
+    precision.check(model)
     if not model.layers and model.not_understood:
         raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
     if not model.layers and model.network is None:
@@ -232,10 +229,6 @@ def _check(model: Model) -> None:
         raise InvalidFile(
             "has weights that are not numbers", broken, "The training diverged; take an earlier checkpoint."
         )
-
-
-def _is_real(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biuf" or "float" in dtype.name  # the second is ml_dtypes' own
 
 
 def _architecture(config: PathLike | None) -> Any:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from lstm_convert import strangers
 from lstm_convert.errors import InvalidFile, UnknownFormat
 
 _HEAD = 512
@@ -176,16 +177,16 @@ def candidates(path: Path) -> list[Format]:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise InvalidFile(
-            f"cannot be read: {error.strerror or error}", next_step="Name a file that exists and that you may read."
-        ) from error
+        what = f"cannot be read: {error.strerror or error}"
+        raise InvalidFile(what, next_step=strangers.next_step_of_unreadable(path, error)) from error
     for entry in FORMATS:
         if head.startswith(entry.magic) and entry.opener.sniff(head, path):
             return [other for other in FORMATS if other.container == entry.container]
+    stranger = strangers.recognised(head)
+    known = "; ".join(dict.fromkeys(entry.name for entry in FORMATS))
+    found = f"{head[:8]!r}, {stranger.name}".removesuffix(", ")
     raise UnknownFormat(
-        "is no file of a known kind",
-        [f"expected one of {', '.join(dict.fromkeys(entry.name for entry in FORMATS))}", f"found {head[:8]!r}"],
-        "See `lstm-convert formats` for what is read.",
+        "is no file of a known kind", [f"expected one of: {known}", f"found {found}"], stranger.next_step
     )
 
 

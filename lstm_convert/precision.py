@@ -30,6 +30,26 @@ def dtype_named(name: str) -> np.dtype[Any]:
     return np.dtype(name)
 
 
+def check(model: Model) -> None:
+    """Refuse a model with weights of another type of number.
+
+    Args:
+        model: the model.
+
+    Raises:
+        InvalidFile: some are; all such arrays are listed.
+    """
+    types = [(place, array.dtype.name) for place, arrays in model.arrays() for array in arrays[:1]]
+    if others := [
+        f"{place}: expected one of {', '.join(NAMES)}, found {name}" for place, name in types if name not in NAMES
+    ]:
+        raise InvalidFile(
+            "has weights of a type of number that no layer computes in",
+            others,
+            "Save them as float32; what was quantised, as it was before.",
+        )
+
+
 @cache
 def epsilon(dtype: np.dtype[Any]) -> float:
     """Return the relative distance between two neighbouring numbers of a type."""

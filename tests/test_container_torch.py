@@ -38,6 +38,15 @@ def test_every_dtype_is_read(tmp_path: Path, container: ModuleType, dtype: str) 
 
 
 @KINDS
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"])
+def test_numbers_of_eight_bits_are_read(tmp_path: Path, container: ModuleType, dtype: str) -> None:
+    saved = some("float32").to(getattr(torch, dtype))
+    arrays, _ = read(save({"a": saved}, tmp_path / "a.pt", container), container)
+    assert arrays["a"].dtype.name == dtype
+    np.testing.assert_array_equal(arrays["a"].astype("float32"), saved.float().numpy())
+
+
+@KINDS
 def test_views_of_one_storage_are_read_by_their_strides(tmp_path: Path, container: ModuleType) -> None:
     base = torch.arange(60.0).reshape(3, 4, 5)
     views = {

@@ -1,5 +1,6 @@
 """Bad input: one clear error each, exit code 2, nothing executed, and the folder as it was."""
 
+import gzip
 import os
 import pickle
 import shutil
@@ -66,24 +67,63 @@ def test_a_truncated_file(
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "told", "next_step"),
     [
-        ("a.h5", b""),
-        ("a.h5", b"<html>404 not found</html>"),
-        ("a.h5", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d4e\nsize 132\n"),
-        ("a.pt", b""),
-        ("a.pt", pickle.dumps({"lstm.weight_ih_l0": [1.0]})),
-        ("a.keras", b"PK\x05\x06" + bytes(18)),
-        ("a.npz", np.float32(1).tobytes()),
+        ("a.h5", b"", "an empty file", "Copy or download it again."),
+        ("a.h5", b"<html>404 not found</html>", "a web page", "Download the file itself"),
+        ("a.h5", b"\n<!DOCTYPE html><p>Sign in", "a web page", "Download the file itself"),
+        ("a.pt", b"<?xml version='1.0'?><Error><Code>AccessDenied", "a web page", "Download the file itself"),
+        (
+            "a.h5",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d4e\nsize 132\n",
+            "a git-lfs pointer",
+            "git lfs pull",
+        ),
+        ("a.json", (KERAS_2 / "plain.json").read_bytes(), "an architecture without weights", "--config"),
+        ("a.yaml", b"backend: theano\nclass_name: Sequential\n", "an architecture without weights", "--config"),
+        ("a.h5", gzip.compress((KERAS_2 / "plain.h5").read_bytes()), "a gzip archive", "Unpack it"),
+        ("a.h5", b"model.h5".ljust(257, b"\0") + b"ustar\x0000", "a tar archive", "Unpack it"),
+        ("a.zip", b"PK\x03\x04\x14\x00", "a zip archive", "Unpack it"),
+        ("a.pb", b"\x20\0\0\0TFL3\0\0", "a TensorFlow Lite model", "Give the Keras file"),
+        ("a.npy", b"\x93NUMPY\x01\0", "one array of NumPy's", "all arrays of the model"),
+        (
+            "a.pt",
+            pickle.dumps({"lstm.weight_ih_l0": [1.0]}),
+            "a pickle that torch.save did not write",
+            "torch.save(model.state_dict(), path)",
+        ),
     ],
+)
+def test_a_file_of_no_known_kind_that_is_often_met(
+    refused: Refused, tmp_path: Path, name: str, content: bytes, told: str, next_step: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    lines = refused(tmp_path / name)
+    assert lines[0].endswith("is no file of a known kind")
+    assert lines[1].startswith("  expected one of: Keras HDF5, model or weights; Keras weights; ")
+    assert lines[2] == f"  found {content[:8]!r}, {told}"
+    assert next_step in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.keras", b"PK\x05\x06" + bytes(18)), ("a.npz", np.float32(1).tobytes()), ("a.h5", bytes(600))],
 )
 def test_a_file_of_no_known_kind(refused: Refused, tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     lines = refused(tmp_path / name)
-    assert "is no file of a known kind" in lines[0]
-    assert lines[1].startswith("  expected one of Keras HDF5")
+    assert lines[0].endswith("is no file of a known kind")
     assert lines[2] == f"  found {content[:8]!r}"
     assert "lstm-convert formats" in lines[-1]
+
+
+def test_a_saved_model_of_tensorflow_is_told_by_its_folder(refused: Refused, tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(b"\x08\x01")
+    lines = refused(folder)
+    assert lines[0].endswith("cannot be read: Is a directory")
+    assert lines[1].startswith("This is a SavedModel")
 
 
 def test_a_folder_and_a_file_that_is_not_there(refused: Refused, tmp_path: Path) -> None:

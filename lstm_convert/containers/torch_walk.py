@@ -175,7 +175,7 @@ def _stored(tensor: Tensor, name: str, region: Region | None) -> Stored:
             return np.empty(shape, dtype)
         flat = np.frombuffer(region.read(), dtype, size // dtype.itemsize, start)[tensor.offset :]
         strides = [step * dtype.itemsize for step in stride]
-        view = np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
+        view = np.ndarray(shape, dtype, flat, strides=strides)
         return changed(view, dtype, np.ndarray.byteswap) if region.swapped else owned(view)
 
     return Stored(shape, dtype, read)
