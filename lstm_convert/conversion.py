@@ -16,7 +16,7 @@ from lstm_convert.frameworks import ReadOptions, WriteOptions
 from lstm_convert.placing import PROOF, place_of, said_of
 from lstm_convert.portion import portion
 from lstm_convert.proof import Proof
-from lstm_convert.sources import AGAIN, CHANGED, check_apart, watched
+from lstm_convert.sources import AGAIN, CHANGED, check_apart, told, watched
 from lstm_convert.writing import check_free, files_of, write, write_proof
 
 PathLike = str | os.PathLike[str]
@@ -85,7 +85,7 @@ def load(
             _check(model)
             file = replace(
                 model.provenance, format=model.provenance.format or entry.name,
-                file=model.provenance.file or path.name, sha256=model.provenance.sha256 or sha256(),
+                file=model.provenance.file or told(path.name), sha256=model.provenance.sha256 or sha256(),
             )  # fmt: skip
         finally:
             if changed():

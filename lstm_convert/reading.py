@@ -28,7 +28,7 @@ from lstm_convert.placing import MOVES, place_of, said_of
 from lstm_convert.portion import portion
 from lstm_convert.report import folder
 from lstm_convert.sequences import read_numbers
-from lstm_convert.sources import check_apart, watched
+from lstm_convert.sources import check_apart, told, watched
 from lstm_convert.writing import check_free, files_of, write
 
 PathLike = str | os.PathLike[str]
@@ -124,18 +124,18 @@ def read_file(  # noqa: PLR0913 (an option of the command is a parameter here)
     with naming(source):
         layers = _stack_layers(model, layer)
         found = analyze(
-            model, sequences, readout=given, layer=layer, data_is=data_is, name=source.stem, seed=seed, effort=effort,
-            progress=progress,
+            model, sequences, readout=given, layer=layer, data_is=data_is, name=told(source.stem), seed=seed,
+            effort=effort, progress=progress,
         )  # fmt: skip
     provenance = {
-        "file": source.name, "sha256": found.metadata["sha256"], "written by": _framework(model),
-        "data": f"{Path(data).name}: {len(sequences)} sequences of {found.metadata['steps']} steps",
+        "file": told(source.name), "sha256": found.metadata["sha256"], "written by": _framework(model),
+        "data": f"{told(Path(data).name)}: {len(sequences)} sequences of {found.metadata['steps']} steps",
         "output": found.metadata["readout"], "computed in": found.metadata["dtype"], "seed": seed, "effort": effort,
         "lstm_convert": __version__, "numpy": np.__version__,
     }  # fmt: skip
     written = []
     with naming(out), folder.replacing(out, force=force) as temporary:
-        for name, content in folder.files(source.name, found, layers, provenance):
+        for name, content in folder.files(told(source.name), found, layers, provenance):
             (temporary / name).write_bytes(content)
             written.append(name)
             if progress is not None:

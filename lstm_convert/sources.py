@@ -16,6 +16,11 @@ AGAIN = "Wait until whoever writes it is done, and try again."
 _OF_SEVERAL = [(ending, entry) for entry in FORMATS if entry.beside or entry.parts for ending in entry.read_as]
 
 
+def told(name: str) -> str:
+    """Return a file's name as files and tables can tell it: with `?` for each byte that is no text."""
+    return name.encode(errors="replace").decode()
+
+
 def files_of(source: Path) -> Iterator[Path]:
     """Yield the files that a source may consist of.
 

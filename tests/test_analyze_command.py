@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,16 @@ def test_what_cannot_be_analyzed_is_refused_with_the_reason(
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_names_with_bytes_that_are_no_text_are_told_with_question_marks(command: Command) -> None:
+    model, data = (os.fsdecode(name) for name in (b"caf\xe9.h5", b"th\xe9.npy"))
+    shutil.copy(WEATHER, model)
+    saved(data, weather_data())
+    assert command("analyze", model, "--data", data, "-o", "out", "--effort", "0.1")[0] == 0
+    page = Path("out/report.html").read_text("utf-8")
+    assert "caf?.h5" in page
+    assert "th?.npy" in page
+
+
 def test_a_folder_that_holds_files_is_left_as_it_was_without_force(command: Command) -> None:
     Path("out").mkdir()
     Path("out/report.html").write_text("mine", "utf-8")

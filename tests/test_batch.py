@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -264,6 +265,20 @@ def test_the_table_has_the_gates_of_every_file_that_can_be_read(ending: str) -> 
                 found = list(csv.reader(file))
             assert found == [list(COLUMNS["collection"]), *([str(value) for value in row.values()] for row in expected)]
     assert files("tables") == [f"gates.{ending}"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_name_with_bytes_that_are_no_text_is_converted_and_in_the_table(ending: str) -> None:
+    name = os.fsdecode(b"m/caf\xe9.h5")
+    lay(KERAS, name)
+    done = batch("m/*.h5", "npz", "out", table=f"gates.{ending}")
+    assert (done.converted, files("out")) == (1, ["batch.jsonl", os.fsdecode(b"caf\xe9.npz")])
+    if ending == "parquet":
+        found = {(row["file"], row["model"]) for row in pq.read_table("gates.parquet").to_pylist()}
+    else:
+        with Path("gates.csv").open(encoding="utf-8", newline="") as file:
+            found = {(row["file"], row["model"]) for row in csv.DictReader(file)}
+    assert found == {("m/caf?.h5", "caf?")}
 
 
 def test_another_file_is_not_replaced_by_a_table() -> None:

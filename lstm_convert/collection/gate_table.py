@@ -13,6 +13,7 @@ from lstm_convert.collection.work import Outcome
 from lstm_convert.errors import InvalidFile, UnknownFormat, naming
 from lstm_convert.packages import needed
 from lstm_convert.report import tables
+from lstm_convert.sources import told
 
 Add = Callable[[Mapping[str, list[Any]]], None]
 
@@ -54,7 +55,7 @@ def opened(place: str) -> Iterator[Callable[[Outcome], None]]:
 
             def add_file(outcome: Outcome) -> None:
                 if outcome.gates:
-                    names = [outcome.source] * len(outcome.gates["model"])
+                    names = [told(outcome.source)] * len(outcome.gates["model"])
                     add({"file": names, **outcome.gates})
 
             yield add_file

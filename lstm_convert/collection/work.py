@@ -15,7 +15,7 @@ from lstm_convert.collection import places
 from lstm_convert.collection.archive import inside
 from lstm_convert.collection.finding import Task
 from lstm_convert.errors import InvalidFile, LstmConvertError
-from lstm_convert.sources import AGAIN, CHANGED, watched
+from lstm_convert.sources import AGAIN, CHANGED, told, watched
 
 CONVERTED, SKIPPED, FAILED = "converted", "skipped", "failed"
 
@@ -190,7 +190,7 @@ def _gates(path: Path, options: Mapping[str, Any]) -> Mapping[str, list[Any]]:
     from lstm_convert.conversion import load  # noqa: PLC0415 (who only hands out work needs no NumPy)
 
     reading = {name: options[name] for name in ("config", "recurrent_activation", "graph") if name in options}
-    return gates(load(path, **reading).layers, path.stem).columns
+    return gates(load(path, **reading).layers, told(path.stem)).columns
 
 
 def _is_whole(target: str, finished: Finished, sha256: str) -> bool:
