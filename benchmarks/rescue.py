@@ -13,6 +13,7 @@ import os
 import runpy
 import sys
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def converted(
         tells_network = lstm_convert.load(path, config=config).network is not None
         lstm_convert.convert(path, target, config=config)
     except LstmConvertError as error:
-        return Outcome(None, f"refused: {error.what.rpartition(': ')[2]:.60}")
+        return Outcome(None, textwrap.shorten(f"refused: {error.what.rpartition(': ')[2]}", 70, placeholder=" …"))
     if not tells_network:
         return Outcome(None, "its recurrent layers alone: it tells no more")
     return compared(run(target, recorded[0]), recorded) if recorded else Outcome(None, "converts")

@@ -208,7 +208,7 @@ def formats(*, matrix: bool, as_json: bool) -> None:
         from lstm_convert import support  # noqa: PLC0415 (the matrix alone needs numpy)
 
         if not as_json:
-            click.echo(support.matrix_markdown())
+            click.echo(support.matrix_markdown(), nl=False)
             return
         rows = support.matrix()
     else:

@@ -1,5 +1,6 @@
 """The matrix of variants and targets says what is so: each of its cells is tried, and the exact ones run for real."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lstm_convert.canonical import LSTM, Model, Recurrent
 from lstm_convert.errors import Unsupported
 from lstm_convert.formats import FORMATS
 from lstm_convert.reference import run
-from lstm_convert.support import Variant, matrix, matrix_markdown, variants
+from lstm_convert.support import Variant, matrix, variants
 
 ROOT = Path(__file__).parents[1]
 VARIANTS = {variant.name: variant for variant in variants()}
@@ -43,8 +44,8 @@ def sequences(layer: Recurrent, seed: int = 0) -> dict[str, Any]:
     return {"x": x, "h0": h0, "c0": c0, "mask": mask}
 
 
-def test_the_page_is_the_matrix() -> None:
-    assert (ROOT / "docs" / "support.md").read_text("utf-8") == matrix_markdown()
+def test_the_page_is_what_the_command_prints(command: Callable[..., tuple[int, str, str]]) -> None:
+    assert command("formats", "--matrix") == (0, (ROOT / "docs/support.md").read_text("utf-8"), "")
 
 
 def test_no_cell_is_empty_and_each_says_one_of_four_things() -> None:
