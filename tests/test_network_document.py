@@ -138,3 +138,25 @@ def test_a_merge_has_what_its_form_needs(option: str) -> None:
     layer = next(each for each in said["layers"] if each["options"].get("form") == form)
     layer["options"][option] = None
     assert_refused(said, network, f"{layer['name']}: {option}: expected ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("shape", [1.5, 3], "whole numbers"), ("shape", [None, -1], "whole numbers"), ("shape", [True], "whole"),
+        ("shape", ["3"], "whole numbers"), ("shape", "34", "whole numbers"), ("shape", None, "whole numbers"),
+        ("dtype", "text", "a type of number"), ("dtype", 32, "a type of number"), ("dtype", "int32\n", "a type"),
+        ("dtype", "complex64", "a type of number"),
+    ],
+)  # fmt: skip
+def test_an_input_is_of_sizes_and_a_type_of_number(option: str, value: Any, expected: str) -> None:
+    network, said, _ = with_kind("dense")
+    said["inputs"][0][option] = value
+    assert_refused(said, network, f"input {said['inputs'][0]['name']}: {option}: expected {expected}")
+
+
+@pytest.mark.parametrize("joins", ["some", "", None, ["all"], True])
+def test_masks_are_joined_in_a_way_that_there_is(joins: Any) -> None:
+    network, said, _ = with_kind("merge")
+    said["joins"] = joins
+    assert_refused(said, network, "joins: expected all or any")

@@ -1,9 +1,8 @@
 """The kinds of layers that a network is made of: what each is set to, its arrays, and what it does with a mask."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from lstm_convert.canonical.options import (
     ACTIVATION,
@@ -50,16 +49,6 @@ class Kind:
     arrays: Mapping[str, str] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
     mask: str = PASSES
-
-    def refusals(self, options: Mapping[str, Any]) -> Iterator[str]:
-        """Yield which options are not what they may be, each with what was expected and found.
-
-        Args:
-            options: what a layer is set to.
-        """
-        for name, option in self.options.items():
-            if name in options and not option.holds(options[name], options):
-                yield f"{name}: expected {option.expected}, found {options[name]!r:.60}"
 
 
 _WINDOW = {"rank": RANK, "size": STEPS, "strides": STEPS, "padding": PADDING, "channels": CHANNELS}

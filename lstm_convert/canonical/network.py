@@ -12,6 +12,7 @@ from typing import Any
 from lstm_convert.canonical.gates import Array
 from lstm_convert.canonical.kinds import KINDS, RECURRENT
 from lstm_convert.canonical.layers import Recurrent
+from lstm_convert.canonical.options import refusals
 from lstm_convert.errors import LayoutMismatch
 
 
@@ -41,7 +42,7 @@ class Layer:
     def __post_init__(self) -> None:
         kind = KINDS[self.kind]
         wrong = [f"{self.name}: option {name}" for name in sorted(set(kind.options) ^ set(self.options))]
-        wrong += [f"{self.name}: {refusal}" for refusal in kind.refusals({"form": self.options.get("form")})]
+        wrong += [f"{self.name}: {refusal}" for refusal in refusals(kind.options, {"form": self.options.get("form")})]
         wrong += [f"{self.name}: {name} is no array of {self.kind}" for name in self.arrays if name not in kind.arrays]
         wrong += [f"{self.name}: {name} is missing" for name in kind.needed if name not in self.arrays]
         wrong += [f"{self.name}: a recurrent layer"] * ((self.kind == RECURRENT) != (self.recurrent is not None))

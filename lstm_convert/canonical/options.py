@@ -1,6 +1,7 @@
-"""What the options of a network's layers may be: the words of the table `KINDS`."""
+"""What the options of a network and its layers may be: the words of the table `KINDS`."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -23,6 +24,18 @@ class Option:
 
     expected: str
     holds: Callable[[Any, Mapping[str, Any]], bool]
+
+
+def refusals(asked: Mapping[str, Option], said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which options are not what they may be, each with what was expected and found.
+
+    Args:
+        asked: what each may be.
+        said: what they are, those that are stated.
+    """
+    for name, option in asked.items():
+        if name in said and not option.holds(said[name], said):
+            yield f"{name}: expected {option.expected}, found {said[name]!r:.60}"
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -148,6 +161,14 @@ def _is_shape(value: Any, options: Mapping[str, Any]) -> bool:
     return _are(sizes, value, options) and list(value).count(-1) <= 1
 
 
+def _are_sizes(value: Any, options: Mapping[str, Any]) -> bool:
+    return _are(either(whole(0), NONE), value, options)
+
+
+def _is_dtype(value: Any, _: Mapping[str, Any]) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"bool|(u?int|b?float)[0-9]{1,2}", value))
+
+
 NONE = Option("None", lambda value, _: value is None)
 FLAG = Option("true or false", lambda value, _: isinstance(value, bool))
 NUMBER = number()
@@ -161,3 +182,6 @@ CHANNELS = one_of("last", "first")
 PADDING = one_of("valid", "same", "causal")
 INDEX = whole(-_LARGEST_WHOLE)
 SHAPE = Option("whole numbers from 1, or -1 for one of them", _is_shape)
+SIZES = Option("whole numbers from 0, or None where any is taken", _are_sizes)
+DTYPE = Option("a type of number", _is_dtype)
+JOINS = one_of("all", "any")

@@ -1,14 +1,17 @@
 """A whole network as plain values that JSON holds, and back. Its arrays are kept elsewhere, by keys that it names."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from lstm_convert.canonical import Activation, Array, Call, Feed, Input, Layer, Network, Recurrent
 from lstm_convert.canonical.kinds import KINDS
+from lstm_convert.canonical.options import DTYPE, JOINS, SIZES, refusals
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks import document
 from lstm_convert.network.shapes import shapes
+
+_OF_INPUTS = {"shape": SIZES, "dtype": DTYPE}
 
 # The arrays of layers that are not recurrent: by the layer's name, the key of each.
 Keys = Mapping[str, Mapping[str, str]]
@@ -66,8 +69,11 @@ def network_from_json(
         LayoutMismatch: an array or option is missing or not its layer's.
         LookupError, TypeError, AttributeError, ValueError: the document is damaged; whoever reads the file says so.
     """
-    inputs = tuple(Input(str(each["name"]), _sizes(each["shape"]), str(each["dtype"])) for each in said["inputs"])
-    layers = [_layer(each, recurrent, read) for each in _with_options(said["layers"])]
+    said = {**said, "layers": [_with_options(each) for each in said["layers"]]}
+    if wrong := [*_refusals(said)]:
+        raise InvalidFile("its network or layers of it are set to what they cannot be", wrong, "Copy the file again.")
+    inputs = tuple(Input(str(each["name"]), tuple(each["shape"]), each["dtype"]) for each in said["inputs"])
+    layers = [_layer(each, recurrent, read) for each in said["layers"]]
     calls = tuple(
         Call(
             str(call["layer"]),
@@ -78,24 +84,26 @@ def network_from_json(
         for call in said["calls"]
     )
     network = Network(
-        inputs, {layer.name: layer for layer in layers}, calls, tuple(map(_feed, said["outputs"])), str(said["joins"])
+        inputs, {layer.name: layer for layer in layers}, calls, tuple(map(_feed, said["outputs"])), said["joins"]
     )
     _check(network)
     shapes(network)  # raises what a document raises whose options do not go with its arrays and inputs
     return network
 
 
-def _with_options(said: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a document says of layers, with their options as a network has them; refuse those that none has."""
-    layers: list[dict[str, Any]] = []
-    wrong: list[str] = []
-    for each in said:
-        options = {str(name): _from_json(value) for name, value in each["options"].items()}
-        layers.append({**each, "options": options})
-        wrong += [f"{each['name']!s:.60}: {refusal}" for refusal in KINDS[str(each["kind"])].refusals(options)]
-    if wrong:
-        raise InvalidFile("layers of its network are set to what they cannot be", wrong, "Copy the file again.")
-    return layers
+def _with_options(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a document says of a layer, with its options as a network has them."""
+    return {**said, "options": {str(name): _from_json(value) for name, value in said["options"].items()}}
+
+
+def _refusals(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a network and its layers cannot be set to."""
+    yield from refusals({"joins": JOINS}, said)
+    for each in said["inputs"]:
+        yield from (f"input {each['name']!s:.60}: {refusal}" for refusal in refusals(_OF_INPUTS, each))
+    for each in said["layers"]:
+        kind = KINDS[str(each["kind"])]
+        yield from (f"{each['name']!s:.60}: {refusal}" for refusal in refusals(kind.options, each["options"]))
 
 
 def _layer(said: Mapping[str, Any], recurrent: Mapping[str, Recurrent], read: Callable[[str], Array]) -> Layer:
