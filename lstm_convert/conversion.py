@@ -201,11 +201,12 @@ def _read(path: Path, options: ReadOptions) -> tuple[Model, Format, Callable[[],
         for entry in kinds:
             if entry.adapter.recognises(contents):
                 return entry.adapter.read(contents, options), entry, contents.sha256
-        raise _no_lstm(kinds[-1].name, list(contents.arrays))
+        raise _no_lstm(kinds[-1].name, {key: stored.shape for key, stored in contents.arrays.items()})
 
 
-def _no_lstm(kind: str, keys: list[str]) -> InvalidFile:
-    found = ", ".join(keys[:10]) + (", …" if keys[10:] else "") if keys else "no arrays"
+def _no_lstm(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> InvalidFile:
+    arrays = [f"{key} {shape}" for key, shape in shapes.items()]
+    found = ", ".join(arrays[:10]) + (", …" if arrays[10:] else "") if arrays else "no arrays"
     return InvalidFile(
         f"has no LSTM, GRU or simple RNN ({kind})",
         [f"expected the weights of an LSTM, GRU or simple RNN, found {found}"],
@@ -219,7 +220,7 @@ def _check(model: Model) -> None:
     if not model.layers and model.not_understood:
         raise Unsupported("has no recurrent layer, and others that are not ported", model.not_understood)
     if not model.layers and model.network is None:
-        raise _no_lstm(model.provenance.framework, [entry.key for entry in model.left_out])
+        raise _no_lstm(model.provenance.framework, {entry.key: entry.shape for entry in model.left_out})
     broken = [
         f"{place}: {count} of {sum(array.size for array in arrays)} numbers are NaN or infinite"
         for place, arrays in model.arrays()

@@ -243,9 +243,9 @@ def other_hdf5(path: Path) -> Path:
     ("source", "found"),
     [
         (lambda _: TORCH / "plain.expected.npz", "x0"),
-        (linear, "weight"),
+        (linear, "weight (5, 3)"),
         (nothing, "no arrays"),
-        (other_hdf5, "measurements"),
+        (other_hdf5, "measurements (3,)"),
     ],
 )
 def test_a_file_without_an_lstm(refused: Refused, tmp_path: Path, source: Callable[[Path], Path], found: str) -> None:

@@ -122,7 +122,7 @@ def test_all_wrong_options_are_named_with_what_was_expected_and_found() -> None:
     layer["options"].update(strides="x" * 100, groups=None)
     with pytest.raises(InvalidFile) as refused:
         read(said, network)
-    whole = "a whole number from 1 to 2147483647"
+    whole = "a whole number from 1 to 9223372036854775807"
     assert refused.value.details == (
         f"{layer['name']}: strides: expected one an axis of the window, each {whole}, found '{'x' * 59}",
         f"{layer['name']}: groups: expected {whole}, found None",

@@ -9,7 +9,7 @@ from lstm_convert.canonical.cells import Activation
 
 LARGEST_NUMBER = 1e300
 """How large a number of a file may be that is no weight, so that twice as much is a number too."""
-_LARGEST_WHOLE = 2**31 - 1
+_LARGEST_WHOLE = 2**63 - 1
 _MOST_AXES = 64  # of any array of NumPy
 
 
