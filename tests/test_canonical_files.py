@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from lstm_convert import InvalidFile, LayoutMismatch, Unsupported, convert, load, save
+from lstm_convert.analysis.stacks import stack_of
 
 ENDINGS = pytest.mark.parametrize("ending", [".npz", ".lstm.safetensors"])
 SOURCES = [
@@ -230,6 +231,23 @@ def test_a_damaged_document_is_refused(canonical: Path, damage: Callable[[Arrays
 
     with pytest.raises(InvalidFile, match="document is damaged"):
         load(changed(canonical, damaged))
+
+
+@pytest.mark.parametrize("wiring", ["follows", "starts_from"])
+def test_a_layer_that_reads_itself_is_refused(canonical: Path, wiring: str) -> None:
+    def in_a_circle(_: Arrays, document: Any) -> None:
+        document["layers"]["lstm"][wiring] = "lstm"
+
+    with pytest.raises(InvalidFile, match=r"document is damaged.*lstm reads lstm, which does not come before it"):
+        load(changed(canonical, in_a_circle))
+
+
+def test_a_layer_without_the_one_that_it_follows_reads_the_data(tmp_path: Path) -> None:
+    model = load(FIXTURES / "torch-2.13/two_layer.pt")
+    save(replace(model, layers=model.layers[1:]), tmp_path / "upper.npz")
+    upper = load(tmp_path / "upper.npz")
+    assert upper.layers[0].follows == model.layers[0].name
+    assert stack_of(upper).layers == upper.layers
 
 
 @pytest.mark.parametrize("keep", [slice(40), slice(-1)])

@@ -93,6 +93,17 @@ def test_a_document_that_is_no_text(tmp_path: Path) -> None:
         lstm_convert.load(zipped(tmp_path, FIXTURES / "keras-3.15.1/plain.keras", config_json=b'{"\xff": 1}'))
 
 
+def test_a_call_whose_arguments_are_nested_deep(tmp_path: Path) -> None:
+    source = FIXTURES / "models/keras-3.15.1/merges.keras"
+    with zipfile.ZipFile(source) as archive:
+        config = archive.read("config.json")
+    before = b'"keras_history"'
+    assert before in config
+    deep = config.replace(before, b'"shape_too": ' + b"[" * 480 + b"]" * 480 + b", " + before, 1)
+    with pytest.raises(InvalidFile, match="inbound_nodes are nested too deeply"):
+        lstm_convert.load(zipped(tmp_path, source, config_json=deep))
+
+
 def nested_offset() -> bytes:
     identity = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ"
     offset = b")" + b"\x85" * 50_000

@@ -68,7 +68,7 @@ def merged_width(layer: Recurrent) -> int:
 
 
 def stack_of(model: Model, layer: str | None = None) -> Stack:
-    """Return the recurrent layers from the data to one layer.
+    """Return the recurrent layers from the data to one layer; what follows none of the model's reads the data.
 
     Args:
         model: the model.
@@ -88,7 +88,7 @@ def stack_of(model: Model, layer: str | None = None) -> Stack:
                 "choose the layer whose output is to be analyzed (--layer)",
             )
         layer = last[0]
-    chain = [model[layer]]
-    while chain[0].follows:
+    chain, names = [model[layer]], {each.name for each in model.layers}
+    while chain[0].follows in names:
         chain.insert(0, model[chain[0].follows])
     return Stack(tuple(chain))

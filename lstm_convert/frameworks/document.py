@@ -1,6 +1,6 @@
 """What a model says beside its arrays, as plain values that JSON holds, and back. An absent value is at its default."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
@@ -61,6 +61,7 @@ def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Mode
     Raises:
         KeyError, TypeError, AttributeError: the document is damaged; whoever reads the file says so.
     """
+    _refuse_circles(layers)
     return Model(
         layers=layers,
         left_out=tuple(map(_left_out, document["left_out"])),
@@ -68,6 +69,15 @@ def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Mode
         notes=tuple(map(_text, document.get("notes", ()))),
         provenance=Provenance(**{name: _text(value) for name, value in document["provenance"].items()}),
     )
+
+
+def _refuse_circles(layers: Sequence[Recurrent]) -> None:
+    """Raise where a layer reads itself, or one that comes after it."""
+    not_yet = {layer.name for layer in layers}
+    for layer in layers:
+        if wrong := not_yet.intersection((layer.follows, layer.starts_from)):
+            raise TypeError(f"{layer.name:.60} reads {min(wrong):.60}, which does not come before it")
+        not_yet.discard(layer.name)
 
 
 def layer_of(said: Mapping[str, Any], cells: Mapping[str, RecurrentCell]) -> Recurrent:

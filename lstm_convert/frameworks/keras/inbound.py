@@ -46,8 +46,7 @@ def call_of(entry: Any) -> Inbound:
 
 def tensors(value: Any, depth: int = 0) -> Iterator[Tensor]:
     """Yield the tensors that a serialised argument refers to, in order."""
-    if depth > _DEEPEST_NESTING:
-        raise InvalidFile("the architecture's inbound_nodes are nested too deeply")
+    _refuse_deeper(depth)
     if isinstance(value, Mapping):
         config = value.get("config")
         history = config.get("keras_history") if isinstance(config, Mapping) else None
@@ -71,11 +70,17 @@ def calls_of(inbound_nodes: Any) -> tuple[tuple[tuple[str, int], ...], ...]:
     return tuple(tuple(references(call)) for call in inbound_nodes) if isinstance(inbound_nodes, list) else ()
 
 
-def mentions_mask(value: Any) -> bool:
+def mentions_mask(value: Any, depth: int = 0) -> bool:
     """Return whether a call's serialised arguments hold a mask that refers to some layer's output."""
+    _refuse_deeper(depth)
     if isinstance(value, Mapping):
-        return any(mentions_mask(item) or (key == "mask" and any(references(item))) for key, item in value.items())
-    return isinstance(value, list) and any(map(mentions_mask, value))
+        return any(references(value.get("mask"))) or mentions_mask([*value.values()], depth)
+    return isinstance(value, list) and any(mentions_mask(item, depth + 1) for item in value)
+
+
+def _refuse_deeper(depth: int) -> None:
+    if depth > _DEEPEST_NESTING:
+        raise InvalidFile("the architecture's inbound_nodes are nested too deeply")
 
 
 def _is_tensor(value: list[Any]) -> bool:
@@ -111,8 +116,7 @@ def _says_nothing(value: Any) -> bool:
 
 def _without_kwargs(entry: Any, depth: int = 0) -> tuple[Any, dict[str, Any]]:
     """Return an entry of before Keras 3 without the keyword arguments, which stand behind each tensor, and those."""
-    if depth > _DEEPEST_NESTING:
-        raise InvalidFile("the architecture's inbound_nodes are nested too deeply")
+    _refuse_deeper(depth)
     if not isinstance(entry, list):
         return entry, {}
     if _is_tensor(entry):
