@@ -238,8 +238,15 @@ def test_a_layer_that_reads_itself_is_refused(canonical: Path, wiring: str) -> N
     def in_a_circle(_: Arrays, document: Any) -> None:
         document["layers"]["lstm"][wiring] = "lstm"
 
-    with pytest.raises(InvalidFile, match=r"document is damaged.*lstm reads lstm, which does not come before it"):
+    with pytest.raises(InvalidFile, match=r"document is damaged.*read in a circle: lstm -> lstm"):
         load(changed(canonical, in_a_circle))
+
+
+def test_layers_may_be_named_before_the_one_that_they_start_from(tmp_path: Path) -> None:
+    model = load(FIXTURES / "torch-2.13/two_layer.pt")
+    lower, upper = model.layers
+    save(replace(model, layers=(replace(upper, follows=None, starts_from=lower.name), lower)), tmp_path / "upper.npz")
+    assert [layer.name for layer in load(tmp_path / "upper.npz").layers] == [upper.name, lower.name]
 
 
 def test_a_layer_without_the_one_that_it_follows_reads_the_data(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_strings_of_a_file_do_not_become_code_that_is_run(tmp_path: Path) -> Non
     """What the weights' document says goes into the text that is executed, so it may say anything."""
     evil, path = f'"""\n{EVIL}\n"""', tmp_path / "lstm.py"
     model = lstm_convert.load(HARD_H5)
-    layer = replace(model.layers[0], path=evil, follows=evil)
+    layer = replace(model.layers[0], path=evil, follows=f"{evil}below")
     said = replace(model.provenance, framework=evil, version=evil, file=evil)
     lstm_convert.save(replace(model, layers=(layer,), provenance=said), path)
     for file in (path, source_pair.beside(path)):

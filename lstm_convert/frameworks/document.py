@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_type_hints
 
 from lstm_convert import json_text
@@ -72,12 +73,13 @@ def model_of(document: Mapping[str, Any], layers: tuple[Recurrent, ...]) -> Mode
 
 
 def _refuse_circles(layers: Sequence[Recurrent]) -> None:
-    """Raise where a layer reads itself, or one that comes after it."""
-    not_yet = {layer.name for layer in layers}
-    for layer in layers:
-        if wrong := not_yet.intersection((layer.follows, layer.starts_from)):
-            raise TypeError(f"{layer.name:.60} reads {min(wrong):.60}, which does not come before it")
-        not_yet.discard(layer.name)
+    """Raise where layers wait for one another, in whatever order a file names them."""
+    read_by = {layer.name: filter(None, (layer.follows, layer.starts_from)) for layer in layers}
+    try:
+        TopologicalSorter(read_by).prepare()
+    except CycleError as error:
+        _, circle = error.args
+        raise TypeError(f"its layers read in a circle: {' -> '.join(circle):.200}") from error
 
 
 def layer_of(said: Mapping[str, Any], cells: Mapping[str, RecurrentCell]) -> Recurrent:
