@@ -122,22 +122,24 @@ def convert(  # noqa: PLR0913 (an option of a command is a parameter of its func
     """Convert SOURCE to TARGET, whose ending says what it is to be, and prove that both compute the same."""
     from lstm_convert import answers  # noqa: PLC0415 (--help stays fast)
     from lstm_convert.conversion import convert as run  # noqa: PLC0415
+    from lstm_convert.leases import alone  # noqa: PLC0415
 
-    done = run(
-        source,
-        target,
-        config=config,
-        recurrent_activation=recurrent_activation,
-        graph=graph,
-        stack=stack,
-        rename=rename,
-        allow=allow,
-        dtype=dtype,
-        custom_layer=custom_layer,
-        lstm_only=lstm_only,
-        proof=proof,
-        force=force,
-    )
+    with alone():
+        done = run(
+            source,
+            target,
+            config=config,
+            recurrent_activation=recurrent_activation,
+            graph=graph,
+            stack=stack,
+            rename=rename,
+            allow=allow,
+            dtype=dtype,
+            custom_layer=custom_layer,
+            lstm_only=lstm_only,
+            proof=proof,
+            force=force,
+        )
     if as_json:
         terminal.print_json(answers.conversion_facts(source, done))
     else:

@@ -1,7 +1,7 @@
 """Files mapped for reading: the pages of one that are read count as this process's memory until they are let go of.
 
-A file that others may write to is copied first, to one of our own without a name: where somebody cuts a mapped file
-short, reading what is gone ends the process by SIGBUS.
+A file that others may write to is leased, or else copied first, to one of our own without a name: where somebody cuts
+a mapped file short, reading what is gone ends the process by SIGBUS.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lstm_convert.beside import beside
 from lstm_convert.errors import InvalidFile
+from lstm_convert.leases import Lease, lease_of
 
 Array = NDArray[Any]
 
@@ -38,11 +39,14 @@ class FileMap(mmap.mmap):
     """A file mapped for reading, whose pages may be let go of: they are read again where they are needed."""
 
     sha256: Callable[[], str] = str
-    """Returns that of the bytes that were copied, once it is known."""
+    """Returns that of the bytes, once it is known."""
+    name: str = ""
+    lease: Lease | None = None
+    """What has others wait who would write to the file, where it is not our own."""
 
     @classmethod
     def of(cls, file: IO[bytes]) -> "FileMap":
-        """Map a copy of a whole file that is open for reading, which nothing that others do to the file changes.
+        """Map a whole file that is open for reading, so that nothing that others do to the file changes the map.
 
         Args:
             file: a file that others may write to.
@@ -50,11 +54,14 @@ class FileMap(mmap.mmap):
         Raises:
             InvalidFile: it is empty, it is cut short meanwhile, or there is no room for the copy.
         """
+        lease = lease_of(file)
         size = os.fstat(file.fileno()).st_size
         file.seek(0)
         if size < HELD:
             if content := file.read(size):
                 return cls._holding(content)
+        elif lease is not None:
+            return cls._leased(file, lease)
         else:
             try:
                 with tempfile.TemporaryFile() as copy:
@@ -78,6 +85,14 @@ class FileMap(mmap.mmap):
         """
         file.flush()
         return cls(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @classmethod
+    def _leased(cls, file: IO[bytes], lease: Lease) -> "FileMap":
+        mapped = cls.of_own(file)
+        mapped.name, mapped.lease = str(file.name), lease
+        whole, rest = divmod(len(mapped), _HASHED)
+        mapped.sha256 = beside(partial(_sha256, memoryview(mapped), [*[_HASHED] * whole, rest]))
+        return mapped
 
     @classmethod
     def _holding(cls, content: bytes) -> "FileMap":
@@ -202,8 +217,18 @@ def map_of(view: Array) -> FileMap | None:
 
 
 def let_go(view: Array) -> None:
-    """Let go of the pages that a view of a mapped file spans; nothing where it is none."""
+    """Let go of the pages that a view of a mapped file spans; nothing where it is none.
+
+    Raises:
+        InvalidFile: somebody waits to write to the file.
+    """
     base = map_of(view)
+    if base is not None and base.lease is not None and base.lease.is_wanted:
+        raise InvalidFile(
+            "what is read is about to change",
+            [f"{base.name}: somebody opens it to write to it"],
+            "Wait until whoever writes it is done, and try again.",
+        )
     if base is None or not view.size or not hasattr(base, "madvise"):  # Windows takes pages back by itself
         return
     steps = [(size - 1) * step for size, step in zip(view.shape, view.strides, strict=True)]

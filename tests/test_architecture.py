@@ -23,7 +23,8 @@ MODULES = {
 MAY_IMPORT = {
     "errors": [],
     "beside": [],
-    "mapped": ["beside", "errors"],
+    "leases": [],
+    "mapped": ["beside", "errors", "leases"],
     "blocks": ["beside", "mapped"],
     "bundle": [],
     "canonical": ["canonical", "errors"],
