@@ -1,4 +1,4 @@
-"""Files that whoever would write to waits for: Linux lets a process ask for that, and tells it when somebody waits.
+"""Files that nobody writes to while they are read: on Linux whoever would waits until we have noticed, and let go.
 
 Source: fcntl(2) of Linux, "Leases"
 """
@@ -25,6 +25,11 @@ def alone() -> Iterator[None]:
         _ALONE.reset(token)
 
 
+def stay_alone() -> None:
+    """Let files be leased from now on, as in `alone`."""
+    _ALONE.set(True)
+
+
 class Lease:
     """A file that is leased until nobody has this object any more, and nobody has a map of the file.
 
@@ -38,7 +43,7 @@ class Lease:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits to write to the file, for whom the system waits for less than a minute."""
+        """Whether somebody waits to write to the file; after 45 seconds, as systems are set, they wait no longer."""
         import fcntl  # noqa: PLC0415 (Windows has none)
 
         return sys.platform == "linux" and fcntl.fcntl(self.descriptor, fcntl.F_GETLEASE) != fcntl.F_RDLCK

@@ -87,8 +87,8 @@ MAY_IMPORT = {
         "report", "sequences", "sources", "writing", PACKAGE,
     ],
     "collection": [
-        "analysis", "collection", "containers", "conversion", "errors", "formats", "packages", "proofs", "report",
-        "sources", PACKAGE,
+        "analysis", "collection", "containers", "conversion", "errors", "formats", "leases", "packages", "proofs",
+        "report", "sources", PACKAGE,
     ],
     "reading_answers": ["analysis", "canonical", "reading", "report"],
     "answers": ["canonical", "conversion", "diagnosis", "network", "packing", "proof", "sampling", "table"],

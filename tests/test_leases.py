@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lstm_convert import leases, mapped
+from lstm_convert.collection.running import Processes
 from lstm_convert.errors import InvalidFile
 from lstm_convert.mapped import FileMap, let_go
 
@@ -86,6 +87,15 @@ def test_a_process_that_may_do_other_things_copies(path: Path, cutting: subproce
     tell(cutting)
     assert cutting.wait(SECONDS) == 0
     assert (found.lease, found[:], path.stat().st_size) == (None, CONTENT, 0)
+
+
+def is_leased(path: Path) -> bool:
+    return of(path).lease is not None
+
+
+def test_a_worker_of_a_collection_does_nothing_else(path: Path) -> None:
+    with Processes(1) as workers:
+        assert workers.submit(is_leased, path).result()
 
 
 def test_what_somebody_has_open_to_write_is_copied(path: Path) -> None:

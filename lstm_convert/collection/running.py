@@ -13,6 +13,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from lstm_convert.collection.finding import Task
 from lstm_convert.collection.work import Finished, Job, Outcome, lost, work_on
+from lstm_convert.leases import stay_alone
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
@@ -62,6 +63,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _begin() -> None:
+    stay_alone()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
