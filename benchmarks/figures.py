@@ -69,7 +69,7 @@ PARTS = {
     "conversion": Part(conversion.rows, runs=9, compared=with_frameworks),
     "small": Part(small.rows, runs=5, compared=with_frameworks),
     "batch": Part(batch.rows, runs=5),
-    "large": Part(large.rows, runs=3, asked=("--usual-runs", "1"), compared=with_frameworks),
+    "large": Part(large.rows, runs=5, asked=("--usual-runs", "1"), compared=with_frameworks),
     "peers": Part(peers.rows, runs=1, asked=("--markdown",), compared=of_environments, markdown=True),
 }
 
