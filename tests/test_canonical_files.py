@@ -233,6 +233,15 @@ def test_a_damaged_document_is_refused(canonical: Path, damage: Callable[[Arrays
         load(changed(canonical, damaged))
 
 
+@pytest.mark.parametrize("bound", ["1", True, float("nan"), float("inf"), 10**400], ids=lambda bound: f"{bound!s:.4}")
+def test_a_clip_that_nothing_can_be_compared_with_is_refused(canonical: Path, bound: Any) -> None:
+    def clipped(_: Arrays, document: Any) -> None:
+        document["layers"]["lstm"]["cells"]["forward"]["cell_clip"] = bound
+
+    with pytest.raises(InvalidFile, match=r"document is damaged|no JSON"):
+        load(changed(canonical, clipped))
+
+
 @pytest.mark.parametrize("wiring", ["follows", "starts_from"])
 def test_a_layer_that_reads_itself_is_refused(canonical: Path, wiring: str) -> None:
     def in_a_circle(_: Arrays, document: Any) -> None:

@@ -298,10 +298,12 @@ def test_weights_without_an_architecture_are_refused_and_read_with_one(tmp_path:
     ("setting", "value", "says"),
     [
         ("cell_clip", "much", "has a cell_clip that is no number: 'much'"),
+        ("cell_clip", 10**400, "has a cell_clip that is no number: 10000000"),
         ("activation", {"name": "elu", "alpha": "much"}, "has an activation that is none"),
         ("recurrent_activation", {"name": 1}, "has an activation that is none"),
         ("output_activation", ["relu"], "has an activation that is none"),
     ],
+    ids=lambda said: f"{said!s:.30}",
 )
 def test_settings_that_are_none_are_refused(setting: str, value: Any, says: str) -> None:
     with pytest.raises(InvalidFile, match=says):

@@ -164,7 +164,7 @@ def _checked(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """Return values after comparing their types with those of a class's fields."""
     hints = get_type_hints(kind)
     for name, value in values.items():
-        hint = float | int | None if hints[name] == float | None else hints[name]
-        if not isinstance(value, hint):
-            raise TypeError(f"{name} is a {type(value).__name__}")
+        is_right = value is None or is_number(value) if hints[name] == float | None else isinstance(value, hints[name])
+        if not is_right:
+            raise TypeError(f"{name} is {value!r:.60}")
     return values

@@ -10,6 +10,7 @@ from typing import Any
 
 from lstm_convert.activations import named
 from lstm_convert.canonical import LSTM, Activation, Cell, Recurrent
+from lstm_convert.canonical.options import is_number
 from lstm_convert.errors import InvalidFile
 from lstm_convert.frameworks.keras.recurrent_specs import EXTENDED
 from lstm_convert.layout import Layout
@@ -83,7 +84,7 @@ def stated_options(config: Mapping[str, Any]) -> dict[str, Any]:
         value = config.get(name)
         if name == "coupled":
             found[name] = bool(value)
-        elif value is None or _is_number(value):
+        elif value is None or is_number(value):
             found[name] = value
         else:
             raise InvalidFile(f"{CLASS_NAME} has a {name} that is no number: {value!r:.40}")
@@ -111,10 +112,6 @@ def _activation(value: Any) -> Activation:
         return named(value)
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
         numbers = {str(key): number for key, number in value.items() if key != "name"}
-        if all(map(_is_number, numbers.values())):
+        if all(map(is_number, numbers.values())):
             return Activation(value["name"], numbers)
     raise InvalidFile(f"{CLASS_NAME} has an activation that is none: {value!r:.80}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
