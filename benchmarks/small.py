@@ -75,6 +75,8 @@ def ways() -> dict[tuple[str, str, str], Way]:
         **{(*pair, f"lstm_convert, all {UNLIKE}"): lstm_convert.convert for pair in ALSO_UNLIKE},
         (".pt", ".safetensors", "torch.load + safetensors"): by_torch,
         (".safetensors", ".pt", "safetensors + torch.save"): by_safetensors,
+        (".h5", ".safetensors", "h5py + safetensors, arrays alone"): by_h5py,
+        (".weights.h5", ".safetensors", "h5py + safetensors, arrays alone"): by_h5py,
         (".h5", ".pt", "keras.load_model + torch.save"): by_keras,
     }
 
@@ -175,6 +177,19 @@ def by_safetensors(source: Path, target: Path) -> None:
     import torch  # noqa: PLC0415 (the script's own)
 
     torch.save(safetensors.torch.load_file(source), target)
+
+
+def by_h5py(source: Path, target: Path) -> None:
+    """Copy the arrays of a file, which is the least that any way through h5py does."""
+    found: dict[str, Array] = {}
+
+    def keep(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = np.asarray(item[()])
+
+    with h5py.File(source) as file:
+        file.visititems(keep)
+    safetensors.numpy.save_file(found, target)
 
 
 def by_keras(source: Path, target: Path) -> None:
